@@ -1,0 +1,207 @@
+//! The suites: what each runs, what it needs, and how its results are read.
+
+use std::process::Command;
+
+use crate::counts::{self, Counts};
+use crate::needs::{Need, Place, chromium};
+
+/// A named part of the whole test run.
+#[derive(Debug)]
+pub struct Suite {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub needs: &'static [Need],
+    pub only_full: bool,
+    pub steps: fn(&Place) -> Vec<Step>,
+}
+
+/// One command of a suite.
+#[derive(Debug)]
+pub struct Step {
+    pub command: Command,
+    pub reader: Reader,
+}
+
+/// How the result of a command is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// It prepares (a build): only its failure counts, and ends the suite.
+    Prepares,
+    /// Its exit status is one check.
+    OneCheck,
+    Cargo,
+    Pytest,
+    Node,
+}
+
+impl Reader {
+    pub fn read(self, output: &str, succeeded: bool) -> Counts {
+        match self {
+            Reader::Prepares => Counts::default(),
+            Reader::OneCheck => Counts::one_check(succeeded),
+            Reader::Cargo => counts::cargo(output),
+            Reader::Pytest => counts::pytest(output),
+            Reader::Node => counts::node(output),
+        }
+        .with_exit(succeeded)
+    }
+}
+
+/// All suites, in the order in which they run.
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "rust",
+        about: "formatting, clippy with warnings denied, every test of the workspace, the parsers under seeded noise",
+        needs: &[Need::CCompiler, Need::Rustfmt, Need::Clippy],
+        only_full: false,
+        steps: rust,
+    },
+    Suite {
+        name: "python",
+        about: "ZeroMQ subscriber, schemathesis against the OpenAPI file, the second auditor",
+        needs: &[Need::CCompiler, Need::Python, Need::PythonVenv, Need::PythonPackages],
+        only_full: false,
+        steps: python,
+    },
+    Suite {
+        name: "browser",
+        about: "journeys of voters and officers in Chromium, with and without JavaScript",
+        needs: &[Need::CCompiler, Need::Node, Need::Npm, Need::NodePackages, Need::Chromium],
+        only_full: false,
+        steps: browser,
+    },
+    Suite {
+        name: "kill-loop",
+        about: "kill -9 under load, 10 times (200 with --full): nothing acknowledged is lost or doubled",
+        needs: &[Need::CCompiler],
+        only_full: false,
+        steps: kill_loop,
+    },
+    Suite {
+        name: "faults",
+        about: "a full disk and a failing fsync under the real binary",
+        needs: &[Need::CCompiler, Need::Linux, Need::Root],
+        only_full: false,
+        steps: faults,
+    },
+    Suite {
+        name: "mutations",
+        about: "each safety rule switched off in turn: the suite must notice",
+        needs: &[Need::CCompiler],
+        only_full: false,
+        steps: mutations,
+    },
+    Suite {
+        name: "bench-smoke",
+        about: "each benchmark at a tiny size",
+        needs: &[Need::CCompiler],
+        only_full: false,
+        steps: bench_smoke,
+    },
+    Suite {
+        name: "fuzz",
+        about: "every parser under libFuzzer, a minute each",
+        needs: &[Need::CCompiler, Need::Nightly, Need::CargoFuzz],
+        only_full: true,
+        steps: fuzz,
+    },
+];
+
+const KILLS: &str = "10";
+const KILLS_FULL: &str = "200";
+const FUZZ_SECONDS_PER_TARGET: &str = "60";
+
+/// The program under test: built without optimisation for every day, as released with `--full`.
+pub fn binary(place: &Place) -> std::path::PathBuf {
+    place.target.join(if place.full { "release" } else { "debug" }).join("hustings")
+}
+
+fn build(place: &Place) -> Step {
+    let mut command = cargo(place, &["build", "--package", "hustings"]);
+    if place.full {
+        command.arg("--release");
+    }
+    Step { command, reader: Reader::Prepares }
+}
+
+fn cargo(place: &Place, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(&place.root);
+    command
+}
+
+fn rust(place: &Place) -> Vec<Step> {
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    vec![
+        Step { command: cargo(place, &["fmt", "--all", "--check"]), reader: Reader::OneCheck },
+        Step { command: cargo(place, &clippy), reader: Reader::OneCheck },
+        Step { command: cargo(place, &["test", "--workspace", "--no-fail-fast"]), reader: Reader::Cargo },
+        Step { command: seeded_noise(place), reader: Reader::Cargo },
+    ]
+}
+
+/// The bodies of the fuzz targets under seeded random bytes: needs neither nightly nor cargo-fuzz.
+fn seeded_noise(place: &Place) -> Command {
+    let mut command = cargo(place, &["test", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
+    command.arg(&place.target);
+    command
+}
+
+fn python(place: &Place) -> Vec<Step> {
+    let mut pytest = Command::new(place.venv().join("bin/python"));
+    pytest
+        .args(["-m", "pytest", "-q", "-rs", "tests/python"])
+        .current_dir(&place.root)
+        .env("HUSTINGS_BIN", binary(place));
+    vec![build(place), Step { command: pytest, reader: Reader::Pytest }]
+}
+
+fn browser(place: &Place) -> Vec<Step> {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=tap", "--test-concurrency=1"])
+        .arg("journeys")
+        .current_dir(place.browser_tests())
+        .env("HUSTINGS_BIN", binary(place))
+        .env("HUSTINGS_SCREENSHOTS", place.target.join("screenshots"));
+    if let Some(path) = chromium() {
+        node.env("HUSTINGS_CHROMIUM", path);
+    }
+    vec![build(place), Step { command: node, reader: Reader::Node }]
+}
+
+fn kill_loop(place: &Place) -> Vec<Step> {
+    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "kills", "--", "--ignored"]);
+    command.env("HUSTINGS_KILLS", if place.full { KILLS_FULL } else { KILLS });
+    vec![Step { command, reader: Reader::Cargo }]
+}
+
+fn faults(place: &Place) -> Vec<Step> {
+    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "faults", "--", "--ignored"]);
+    command.env("HUSTINGS_FAULTS", "1");
+    vec![Step { command, reader: Reader::Cargo }]
+}
+
+fn mutations(place: &Place) -> Vec<Step> {
+    let arguments = ["test", "--package", "sim", "--features", "mutations", "--test", "mutations"];
+    vec![Step { command: cargo(place, &arguments), reader: Reader::Cargo }]
+}
+
+fn bench_smoke(place: &Place) -> Vec<Step> {
+    let mut command = Command::new(binary(place));
+    command.args(["bench", "--smoke"]).current_dir(&place.root);
+    vec![build(place), Step { command, reader: Reader::OneCheck }]
+}
+
+fn fuzz(place: &Place) -> Vec<Step> {
+    let targets = std::fs::read_dir(place.root.join("fuzz/fuzz_targets")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = targets
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .collect();
+    names.sort();
+    let run = |name: &String| {
+        let mut command = cargo(place, &["+nightly", "fuzz", "run", "--features", "libfuzzer"]);
+        command.args([name, "--"]).arg(format!("-max_total_time={FUZZ_SECONDS_PER_TARGET}"));
+        Step { command, reader: Reader::OneCheck }
+    };
+    names.iter().map(run).collect()
+}
