@@ -1,0 +1,79 @@
+//! `hustings`: the command line of the voting system. Parses, dispatches, ends with a documented code.
+
+mod addresses;
+mod cli;
+mod client;
+mod clock;
+mod commands;
+mod config;
+mod definition;
+mod exit;
+mod output;
+mod qr;
+mod sse;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
+
+use cli::{Cli, Command, ConfigCommand, RoomCommand, TokenCommand};
+use client::Client;
+use exit::{Exit, print_error};
+use output::Form;
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let json = cli.json;
+    match run(cli, &matches) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            print_error(&error, json);
+            exit::exit_of(&error).into()
+        }
+    }
+}
+
+fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
+    let form = if cli.json { Form::Json } else { Form::People };
+    let client = || Client::new(&cli.server);
+    match cli.command {
+        Command::Election(command) => commands::election::run(command, &client()?, form),
+        Command::Vote(args) => commands::vote::run(args, &client()?, form),
+        Command::Room(RoomCommand::Create(args)) => commands::room::create(args, &client()?, form),
+        Command::Room(RoomCommand::Show(args)) => commands::room::show(args, &client()?, form),
+        Command::Room(RoomCommand::Screen(args)) => commands::room::screen(args, &client()?, form),
+        Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),
+        Command::Completions { shell } => Ok(completions(shell)),
+        _ => anyhow::bail!("not there yet"),
+    }
+}
+
+/// The matches of the subcommand that was called, where the origin of each of its values can be read.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    match matches.subcommand() {
+        Some((_, inner)) => innermost(inner),
+        None => matches,
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "hustings", &mut script);
+    output::bytes(&script);
+    Exit::Ok
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
