@@ -1,0 +1,163 @@
+//! Who has voted: one bit for a numbered voter, a tag for one named by text.
+//!
+//! Cost: numbered voters 1 bit each where numbers are dealt densely (blocks of 65,536 numbers, 8 KiB a block);
+//! tags about 17 to 34 bytes each in a hash set that doubles as it grows. Where more than one ballot a voter is
+//! allowed or the last one counts, a map entry per voter.
+
+use crate::ids::{IdempotencyKey, LeafIndex, Voter, VoterTag};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+
+const BLOCK_BITS: u32 = 16;
+const BLOCK_WORDS: usize = 1 << (BLOCK_BITS - 6);
+
+/// Hashes keyed tags by taking eight of their bytes: they are uniform already, and made by the server.
+#[derive(Default, Debug)]
+pub struct TagHasher(u64);
+
+impl Hasher for TagHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(head) = bytes.first_chunk::<8>() {
+            self.0 ^= u64::from_ne_bytes(*head);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+pub type TagBuild = BuildHasherDefault<TagHasher>;
+pub type TagSet = HashSet<VoterTag, TagBuild>;
+
+/// A set of dense numbers: blocks of bits, made when first touched.
+#[derive(Clone, Default, Debug)]
+pub struct NumberSet {
+    blocks: HashMap<u64, usize, TagBuild>,
+    words: Vec<Box<[u64; BLOCK_WORDS]>>,
+    /// The block touched last: voters of one block come together.
+    last: Option<(u64, usize)>,
+    count: u64,
+}
+
+impl NumberSet {
+    pub fn contains(&self, number: u64) -> bool {
+        let (block, word, bit) = place(number);
+        let slot = match self.last {
+            Some((last, slot)) if last == block => Some(slot),
+            _ => self.blocks.get(&block).copied(),
+        };
+        slot.is_some_and(|slot| self.words[slot][word] & bit != 0)
+    }
+
+    /// Adds a number; false if it was there.
+    pub fn insert(&mut self, number: u64) -> bool {
+        let (block, word, bit) = place(number);
+        let slot = match self.last {
+            Some((last, slot)) if last == block => slot,
+            _ => self.slot(block),
+        };
+        let word = &mut self.words[slot][word];
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        self.count += u64::from(is_new);
+        is_new
+    }
+
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn slot(&mut self, block: u64) -> usize {
+        let slot = *self.blocks.entry(block).or_insert_with(|| {
+            self.words.push(Box::new([0; BLOCK_WORDS]));
+            self.words.len() - 1
+        });
+        self.last = Some((block, slot));
+        slot
+    }
+
+    /// Blocks in ascending order, each with its words.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (u64, &[u64; BLOCK_WORDS])> {
+        let ordered: BTreeMap<u64, usize> = self.blocks.iter().map(|(block, slot)| (*block, *slot)).collect();
+        ordered.into_iter().map(|(block, slot)| (block, &*self.words[slot]))
+    }
+
+    pub(crate) fn insert_block(&mut self, block: u64, words: [u64; BLOCK_WORDS]) {
+        let slot = self.slot(block);
+        self.words[slot] = Box::new(words);
+        self.count += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+    }
+}
+
+fn place(number: u64) -> (u64, usize, u64) {
+    let word = (number >> 6) as usize & (BLOCK_WORDS - 1);
+    (number >> BLOCK_BITS, word, 1 << (number & 63))
+}
+
+/// One voter's counted ballot where the last one counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastBallot {
+    pub leaf: LeafIndex,
+    pub weight: u32,
+    pub group: Option<u16>,
+    pub answers: Box<[u8]>,
+}
+
+/// Keys seen where a voter may cast more than once: (voter, key) → the ballot's leaf.
+pub type Keys = HashMap<(VoterTag, IdempotencyKey), LeafIndex, TagBuild>;
+
+/// What is kept of voters, by the election's rules.
+#[derive(Clone, Debug)]
+pub enum Voted {
+    Once { numbers: NumberSet, tags: TagSet },
+    Capped { cap: u16, cast: HashMap<VoterTag, u16, TagBuild>, keys: Keys },
+    LastCounts { last: HashMap<VoterTag, LastBallot, TagBuild>, keys: Keys },
+}
+
+impl Voted {
+    pub fn once() -> Self {
+        Voted::Once { numbers: NumberSet::default(), tags: TagSet::default() }
+    }
+
+    /// Ballots this voter has cast that count.
+    pub fn ballots_of(&self, voter: &Voter) -> u16 {
+        match self {
+            Voted::Once { numbers, tags } => match voter.number {
+                Some(number) => u16::from(numbers.contains(number)),
+                None => u16::from(tags.contains(&voter.tag)),
+            },
+            Voted::Capped { cast, .. } => cast.get(&voter.tag).copied().unwrap_or(0),
+            Voted::LastCounts { last, .. } => u16::from(last.contains_key(&voter.tag)),
+        }
+    }
+
+    /// The leaf this voter's key stands for, where keys are kept.
+    pub fn leaf_of_key(&self, voter: &Voter, key: IdempotencyKey) -> Option<LeafIndex> {
+        match self {
+            Voted::Once { .. } => None,
+            Voted::Capped { keys, .. } | Voted::LastCounts { keys, .. } => {
+                (!key.is_none()).then(|| keys.get(&(voter.tag, key)).copied()).flatten()
+            }
+        }
+    }
+
+    /// Voters who have cast at least one ballot.
+    pub fn voters(&self) -> u64 {
+        match self {
+            Voted::Once { numbers, tags } => numbers.len() + tags.len() as u64,
+            Voted::Capped { cast, .. } => cast.len() as u64,
+            Voted::LastCounts { last, .. } => last.len() as u64,
+        }
+    }
+}
