@@ -1,0 +1,42 @@
+//! The log is the election: the contract every log keeps, and the embedded log that keeps it on one disk.
+//!
+//! - [`Log`] proposes batches and knows what is committed; [`LogReader`] reads committed entries back.
+//! - [`Ledger`] is the embedded log: append-only segments in one folder, one write and one sync per batch, a hash
+//!   chain from the first entry to the last. `docs/formats.md` has its bytes, decision 0001 its reasons.
+//! - [`Storage`] is the disk as an argument: [`FileStorage`] for machines, `faulty::FaultyStorage` for tests.
+//! - [`index`] and [`columns`] are caches beside the log, which can be deleted; [`files`] replaces a file whole.
+//!
+//! ```text
+//! append:  header + payload ──one write──▶ segment ──one sync──▶ committed ──▶ readers
+//! idle:    mark("everything up to here is synced") ──one write, one sync──▶
+//! open:    read ▶ check sums ▶ check chain ▶ hand each entry to the caller ▶ judge the tail
+//! ```
+
+pub mod columns;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
+pub mod files;
+mod format;
+mod hash;
+pub mod index;
+mod ledger;
+mod log;
+mod open;
+mod prepare;
+mod reader;
+mod scan;
+mod segment;
+mod storage;
+
+pub use error::LedgerError;
+pub use hash::Hash;
+pub use ledger::{Ledger, LedgerOptions, Threads};
+pub use log::{
+    ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerId, Log, LogPoint, LogReader, NewEntry, Position, Scan,
+};
+pub use open::{Cut, Recovery};
+pub use reader::{Reader, ReaderScan};
+pub use storage::{FileInfo, FileStorage, FolderLock, LockError, Storage, StorageFile};

@@ -1,0 +1,468 @@
+//! Opening a folder: every byte is read and checked once, and the end is judged.
+//!
+//! The writer syncs each record before it writes the next, so a crash leaves at most one unfinished record, at the
+//! very end. That one is cut. Whatever else does not fit was damaged after it had been confirmed, and is refused:
+//!
+//! | found | verdict |
+//! |---|---|
+//! | a record that is not whole, zeros behind it | unfinished: cut, and told |
+//! | the same, but a whole header stands behind it | refused: a later write proves that this one was synced |
+//! | the same, but it reaches further than its own header says | refused: more than one record is involved |
+//! | the same, as first entry of any segment but the first | refused: it was synced before the file got its name |
+//! | the same, in any segment but the last | refused |
+//! | a whole record that does not follow from the one before | refused: not a crash |
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+use crate::error::is_full;
+use crate::format::{SEGMENT_DATA_OFFSET, SegmentHeader, SegmentHeaderError, encode_mark};
+use crate::ledger::{Parts, write_zeros};
+use crate::prepare::discard;
+use crate::scan::{Chain, Chunk, Link, Record, SegmentEnd, Walk, WalkError, examine_wreck};
+use crate::segment::{Segment, parse_segment_name};
+use crate::{Entry, Ledger, LedgerError, LedgerId, LogPoint, Position, Storage, StorageFile, Threads};
+
+/// Threads that check sums at once, at most; beyond this the disk or the caller is the limit.
+const CHECKING_THREADS_MAX: usize = 4;
+
+/// What opening found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recovery {
+    pub ledger: LedgerId,
+    pub last: LogPoint,
+    pub segments: usize,
+    /// The unfinished record at the end, if there was one.
+    pub cut: Option<Cut>,
+}
+
+/// An unfinished record that was taken off the end of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// The position it would have had.
+    pub position: Position,
+    pub path: PathBuf,
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position, path, offset, bytes } = self;
+        let path = path.display();
+        write!(
+            f,
+            "cut the unfinished record at position {position} ({bytes} bytes at byte {offset} of `{path}`), whose write \
+             had not ended when the process stopped; the log ends with entry {}",
+            position.previous()
+        )
+    }
+}
+
+impl<S: Storage> Ledger<S> {
+    /// Reads and checks a whole ledger as [`Ledger::open`] does, without taking the folder and without changing
+    /// anything: for backups and doubts. [`Recovery::cut`] then names what opening would cut; beside a running writer
+    /// that may be the batch being written.
+    pub fn check<E: From<LedgerError>>(
+        storage: &S,
+        threads: Threads,
+        visit: impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<Recovery, E> {
+        Ok(read_folder(storage, threads, visit)?.recovery())
+    }
+}
+
+/// Reads everything, cuts an unfinished end, and makes the rest safe.
+pub(crate) fn open_folder<S: Storage, E: From<LedgerError>>(
+    storage: &S,
+    threads: Threads,
+    visit: impl FnMut(Entry<'_>) -> Result<(), E>,
+) -> Result<(LedgerId, Parts<S::File>, Recovery), E> {
+    let found = read_folder(storage, threads, visit)?;
+    discard(storage).map_err(|source| LedgerError::Io {
+        step: "remove the unused segment in",
+        path: storage.folder(),
+        source,
+    })?;
+    let recovery = found.recovery();
+    let tail = found.settle(storage)?;
+    let Found { chain, segments, .. } = found;
+    let parts = Parts { segments, tail, last: chain.last, epoch: chain.epoch, term: chain.term };
+    Ok((chain.ledger, parts, recovery))
+}
+
+/// A folder as read.
+struct Found<F> {
+    segments: Vec<Segment<F>>,
+    chain: Chain,
+    /// Where the next record goes in the last segment.
+    tail: u64,
+    /// Where the last entry begins in the last segment, and its length; `None` where that segment has none.
+    last_entry: Option<(u64, u64)>,
+    cut: Option<Cut>,
+}
+
+impl<F: StorageFile> Found<F> {
+    fn recovery(&self) -> Recovery {
+        Recovery {
+            ledger: self.chain.ledger,
+            last: self.chain.last,
+            segments: self.segments.len(),
+            cut: self.cut.clone(),
+        }
+    }
+
+    /// Makes the log on disk what was found, and returns the new tail.
+    ///
+    /// The last entry may have been read from pages that a failed sync left behind, which no later sync would write:
+    /// it is written again, the same bytes, and a mark behind it.
+    fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<u64, LedgerError> {
+        let segment = self.segments.last().expect("a ledger has a segment");
+        let path = || storage.path(&segment.name());
+        let failed = |source| {
+            if is_full(&source) {
+                LedgerError::Full { path: path(), source }
+            } else {
+                LedgerError::SyncFailed { path: path(), source }
+            }
+        };
+        if let Some(cut) = &self.cut {
+            write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
+            segment.file.sync_data().map_err(failed)?;
+        }
+        let unmarked = self.chain.mark < self.chain.last.position;
+        let Some((offset, bytes)) = self.last_entry.filter(|_| unmarked) else { return Ok(self.tail) };
+        let mut entry = vec![0; bytes as usize];
+        segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
+        let mark = encode_mark(self.chain.ledger, self.chain.last, self.chain.epoch, self.chain.term);
+        segment.file.write_at(&[&entry, &mark], offset).map_err(failed)?;
+        segment.file.sync_data().map_err(failed)?;
+        Ok(offset + bytes + mark.len() as u64)
+    }
+}
+
+/// Names and lengths of the segments, in order of position.
+pub(crate) fn segment_files<S: Storage>(storage: &S) -> Result<Vec<(Position, u64)>, LedgerError> {
+    let files = storage.list().map_err(|source| read_error(storage.folder(), source))?;
+    let mut segments = Vec::new();
+    for file in files.iter().filter(|file| file.name.ends_with(".seg")) {
+        match parse_segment_name(&file.name) {
+            Some(first) => segments.push((first, file.bytes)),
+            None => return Err(LedgerError::ForeignFile { path: storage.path(&file.name) }),
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+fn read_folder<S: Storage, E: From<LedgerError>>(
+    storage: &S,
+    threads: Threads,
+    visit: impl FnMut(Entry<'_>) -> Result<(), E>,
+) -> Result<Found<S::File>, E> {
+    let files = segment_files(storage)?;
+    if files.is_empty() {
+        return Err(LedgerError::NoLedger { folder: storage.folder() }.into());
+    }
+    let mut segments = Vec::with_capacity(files.len());
+    let mut headers: Vec<SegmentHeader> = Vec::with_capacity(files.len());
+    for (first, bytes) in files {
+        let segment = open_segment(storage, first, bytes)?;
+        let header = read_segment_header(storage, &segment, headers.first().map(|header| header.ledger))?;
+        segments.push(segment);
+        headers.push(header);
+    }
+    let mut reading = Reading {
+        storage,
+        segments: &segments,
+        headers: &headers,
+        chain: Chain::start(headers[0].ledger, LogPoint::START),
+        tail: SEGMENT_DATA_OFFSET,
+        last_entry: None,
+        cut: None,
+        visit,
+    };
+    scan_segments(&segments, threads, |chunk| match chunk {
+        Ok(chunk) => reading.take(chunk),
+        Err(WalkError { segment, source }) => {
+            Err(read_error(storage.path(&segments[segment].name()), source).into())
+        }
+    })?;
+    let Reading { chain, tail, last_entry, cut, .. } = reading;
+    Ok(Found { segments, chain, tail, last_entry, cut })
+}
+
+fn open_segment<S: Storage>(
+    storage: &S,
+    first: Position,
+    bytes: u64,
+) -> Result<Segment<S::File>, LedgerError> {
+    let path = storage.path(&crate::segment::segment_name(first));
+    let damaged = |what| LedgerError::SegmentDamaged { position: first, path: path.clone(), what };
+    if bytes < SEGMENT_DATA_OFFSET {
+        return Err(damaged("it is shorter than its header"));
+    }
+    if bytes > u64::from(u32::MAX) {
+        return Err(damaged("it is longer than any segment"));
+    }
+    let name = crate::segment::segment_name(first);
+    let file = storage.open(&name).map_err(|source| read_error(path.clone(), source))?;
+    Ok(Segment::new(first, bytes, file))
+}
+
+fn read_segment_header<S: Storage>(
+    storage: &S,
+    segment: &Segment<S::File>,
+    ledger: Option<LedgerId>,
+) -> Result<SegmentHeader, LedgerError> {
+    let path = storage.path(&segment.name());
+    let mut page = vec![0; SEGMENT_DATA_OFFSET as usize];
+    segment.file.read_at(&mut page, 0).map_err(|source| read_error(path.clone(), source))?;
+    let damaged = |what| LedgerError::SegmentDamaged { position: segment.first, path: path.clone(), what };
+    let header = SegmentHeader::decode(&page).map_err(|error| match error {
+        SegmentHeaderError::Damaged(what) => damaged(what),
+        SegmentHeaderError::Newer(version) => LedgerError::NewerFormat { path: path.clone(), version },
+    })?;
+    if let Some(expected) = ledger.filter(|expected| *expected != header.ledger) {
+        return Err(LedgerError::OtherLedger { path, found: header.ledger, expected });
+    }
+    if header.first != segment.first {
+        return Err(damaged("its name and its header disagree about its first entry"));
+    }
+    if header.bytes != segment.bytes {
+        return Err(damaged("it is shorter or longer than it was made"));
+    }
+    Ok(header)
+}
+
+fn read_error(path: PathBuf, source: io::Error) -> LedgerError {
+    LedgerError::Io { step: "read", path, source }
+}
+
+/// The pass over all entries, in order.
+struct Reading<'a, S: Storage, V> {
+    storage: &'a S,
+    segments: &'a [Segment<S::File>],
+    headers: &'a [SegmentHeader],
+    chain: Chain,
+    tail: u64,
+    last_entry: Option<(u64, u64)>,
+    cut: Option<Cut>,
+    visit: V,
+}
+
+impl<S: Storage, V> Reading<'_, S, V> {
+    /// Takes the next chunk; false when there is nothing more to be read.
+    fn take<E: From<LedgerError>>(&mut self, chunk: &Chunk) -> Result<bool, E>
+    where
+        V: FnMut(Entry<'_>) -> Result<(), E>,
+    {
+        if chunk.offset == SEGMENT_DATA_OFFSET {
+            self.begin_segment(chunk.segment)?;
+        }
+        for record in &chunk.records {
+            let offset = chunk.offset + record.at as u64;
+            if !record.payload_sound {
+                self.judge_wreck(chunk.segment, offset)?;
+                return Ok(false);
+            }
+            if self.follow(chunk.segment, offset, record)? == Link::Entry {
+                let entry = Entry {
+                    header: record.stored.header,
+                    hash: record.hash,
+                    payload: chunk.payload(record),
+                };
+                (self.visit)(entry)?;
+            }
+        }
+        match chunk.end {
+            None => Ok(true),
+            Some(SegmentEnd::Zeros { .. }) => {
+                self.end_segment(chunk.segment)?;
+                Ok(true)
+            }
+            Some(SegmentEnd::Unreadable { offset }) => {
+                self.judge_wreck(chunk.segment, offset)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn begin_segment(&mut self, segment: usize) -> Result<(), LedgerError> {
+        let header = &self.headers[segment];
+        let expected = self.chain.last.position.next();
+        if header.first > expected {
+            let folder = self.storage.folder();
+            return Err(LedgerError::Missing { from: expected, to: header.first.previous(), folder });
+        }
+        if header.first < expected {
+            return Err(self.broken_chain(segment, 0, "two files hold the same entries"));
+        }
+        if header.previous != self.chain.last.hash {
+            return Err(self.broken_chain(segment, 0, "its file names another entry as the one before it"));
+        }
+        self.tail = SEGMENT_DATA_OFFSET;
+        self.last_entry = None;
+        Ok(())
+    }
+
+    /// A segment gets its name only once its first entry is synced, the ledger's first segment aside.
+    fn end_segment(&self, segment: usize) -> Result<(), LedgerError> {
+        if segment > 0 && self.last_entry.is_none() {
+            return Err(self.damaged(segment, SEGMENT_DATA_OFFSET, "there are only zeros"));
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, segment: usize, offset: u64, record: &Record) -> Result<Link, LedgerError> {
+        let position = record.stored.header.position;
+        let link = self.chain.follow(record).map_err(|what| self.broken_chain(segment, offset, what))?;
+        let bytes = record.stored.total_bytes();
+        if link == Link::Entry {
+            self.segments[segment].note(position, offset);
+            self.last_entry = Some((offset, bytes));
+        }
+        self.tail = offset + bytes;
+        Ok(link)
+    }
+
+    /// Decides about bytes that are not a sound record: an unfinished write to be cut, or damage to be refused.
+    fn judge_wreck(&mut self, segment: usize, offset: u64) -> Result<(), LedgerError> {
+        let place = &self.segments[segment];
+        let path = self.storage.path(&place.name());
+        if segment + 1 < self.segments.len() {
+            return Err(self.damaged(segment, offset, "its checksum does not match"));
+        }
+        let wreck = examine_wreck(place, offset, self.chain.ledger)
+            .map_err(|source| read_error(path.clone(), source))?;
+        if wreck.record_behind {
+            return Err(self.damaged(segment, offset, "its checksum does not match, and a later record follows"));
+        }
+        if wreck.header_end.is_some_and(|header_end| header_end < wreck.end) {
+            return Err(self.damaged(segment, offset, "its checksum does not match, and other bytes follow"));
+        }
+        if segment > 0 && self.last_entry.is_none() {
+            return Err(self.damaged(segment, offset, "its checksum does not match"));
+        }
+        let position = self.chain.last.position.next();
+        assert!(self.chain.mark < position, "a mark above the last entry is refused when it is read");
+        self.cut = Some(Cut { position, path, offset, bytes: wreck.end - offset });
+        Ok(())
+    }
+
+    fn damaged(&self, segment: usize, offset: u64, what: &'static str) -> LedgerError {
+        let path = self.storage.path(&self.segments[segment].name());
+        LedgerError::Damaged { position: self.chain.last.position.next(), path, offset, what }
+    }
+
+    fn broken_chain(&self, segment: usize, offset: u64, what: &'static str) -> LedgerError {
+        let path = self.storage.path(&self.segments[segment].name());
+        LedgerError::BrokenChain { position: self.chain.last.position.next(), path, offset, what }
+    }
+}
+
+/// Feeds `take` with weighed chunks in order until it says false.
+fn scan_segments<F: StorageFile, E>(
+    segments: &[Segment<F>],
+    threads: Threads,
+    take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
+) -> Result<(), E> {
+    match threads {
+        Threads::Helpers if segments.len() > 1 => scan_with_helpers(segments, take),
+        _ => scan_alone(segments, take),
+    }
+}
+
+fn scan_alone<F: StorageFile, E>(
+    segments: &[Segment<F>],
+    mut take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
+) -> Result<(), E> {
+    let mut walk = Walk::new(segments);
+    let mut chunk = Chunk::default();
+    loop {
+        match walk.next(&mut chunk) {
+            Ok(false) => return Ok(()),
+            Ok(true) => {
+                chunk.weigh();
+                if !take(Ok(&chunk))? {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                take(Err(error))?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// A chunk on its way to a checking thread, and where the result goes.
+type Job = (Chunk, SyncSender<Chunk>);
+
+fn scan_with_helpers<F: StorageFile, E>(
+    segments: &[Segment<F>],
+    mut take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
+) -> Result<(), E> {
+    let helpers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CHECKING_THREADS_MAX));
+    std::thread::scope(|scope| {
+        let in_flight = helpers * 2;
+        let (jobs, job_queue) = sync_channel::<Job>(in_flight);
+        let (ordered, results) = sync_channel::<Result<Receiver<Chunk>, WalkError>>(in_flight);
+        let (used, spare) = channel::<Chunk>();
+        scope.spawn(move || walk_ahead(segments, &jobs, &ordered, &spare));
+        let job_queue = std::sync::Arc::new(Mutex::new(job_queue));
+        for _ in 0..helpers {
+            let job_queue = job_queue.clone();
+            scope.spawn(move || weigh_jobs(&job_queue));
+        }
+        drop(job_queue);
+        for result in results {
+            let chunk = match result {
+                Ok(weighed) => weighed.recv().expect("a checking thread answers each job"),
+                Err(error) => return take(Err(error)).map(|_| ()),
+            };
+            if !take(Ok(&chunk))? {
+                break;
+            }
+            let _ = used.send(chunk);
+        }
+        Ok(())
+    })
+}
+
+fn walk_ahead<F: StorageFile>(
+    segments: &[Segment<F>],
+    jobs: &SyncSender<Job>,
+    ordered: &SyncSender<Result<Receiver<Chunk>, WalkError>>,
+    spare: &Receiver<Chunk>,
+) {
+    let mut walk = Walk::new(segments);
+    loop {
+        let mut chunk = spare.try_recv().unwrap_or_default();
+        match walk.next(&mut chunk) {
+            Ok(false) => return,
+            Ok(true) => {
+                let (answer, weighed) = sync_channel(1);
+                if ordered.send(Ok(weighed)).is_err() || jobs.send((chunk, answer)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _ = ordered.send(Err(error));
+                return;
+            }
+        }
+    }
+}
+
+fn weigh_jobs(job_queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = job_queue.lock().expect("taking a job does not panic").recv();
+        let Ok((mut chunk, answer)) = job else { return };
+        chunk.weigh();
+        let _ = answer.send(chunk);
+    }
+}
