@@ -9,7 +9,7 @@ impl Noise {
         Noise(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -19,11 +19,11 @@ impl Noise {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.word() % end as u64) as usize
     }
 
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
+        (0..length).map(|_| self.word() as u8).collect()
     }
 }
 
@@ -73,7 +73,7 @@ fn accident(noise: &mut Noise, bytes: &mut Vec<u8>, examples: &[Vec<u8>]) {
             let twice = bytes[at..end].to_vec();
             bytes.splice(at..at, twice);
         }
-        5 => bytes[at] = noise.next() as u8,
+        5 => bytes[at] = noise.word() as u8,
         _ => {
             let other = &examples[noise.below(examples.len())];
             let from = noise.below(other.len().max(1)).min(other.len());
