@@ -131,18 +131,26 @@ fn cargo(place: &Place, arguments: &[&str]) -> Command {
 }
 
 fn rust(place: &Place) -> Vec<Step> {
-    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    const CLIPPY: [&str; 4] = ["--all-targets", "--", "--deny", "warnings"];
+    let mut clippy = cargo(place, &["clippy", "--workspace"]);
+    clippy.args(CLIPPY);
+    let mut fuzz_clippy = in_fuzz(place, "clippy");
+    fuzz_clippy.args(CLIPPY);
+    let fuzz_format = cargo(place, &["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]);
     vec![
         Step { command: cargo(place, &["fmt", "--all", "--check"]), reader: Reader::OneCheck },
-        Step { command: cargo(place, &clippy), reader: Reader::OneCheck },
+        Step { command: fuzz_format, reader: Reader::OneCheck },
+        Step { command: clippy, reader: Reader::OneCheck },
         Step { command: cargo(place, &["test", "--workspace", "--no-fail-fast"]), reader: Reader::Cargo },
-        Step { command: seeded_noise(place), reader: Reader::Cargo },
+        // The bodies of the fuzz targets under seeded noise: needs neither nightly nor cargo-fuzz.
+        Step { command: fuzz_clippy, reader: Reader::OneCheck },
+        Step { command: in_fuzz(place, "test"), reader: Reader::Cargo },
     ]
 }
 
-/// The bodies of the fuzz targets under seeded random bytes: needs neither nightly nor cargo-fuzz.
-fn seeded_noise(place: &Place) -> Command {
-    let mut command = cargo(place, &["test", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
+/// A cargo command in the fuzzing package, which is a workspace of its own.
+fn in_fuzz(place: &Place, what: &str) -> Command {
+    let mut command = cargo(place, &[what, "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]);
     command.arg(&place.target);
     command
 }
@@ -198,10 +206,19 @@ fn fuzz(place: &Place) -> Vec<Step> {
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
         .collect();
     names.sort();
-    let run = |name: &String| {
-        let mut command = cargo(place, &["+nightly", "fuzz", "run", "--features", "libfuzzer"]);
-        command.args([name, "--"]).arg(format!("-max_total_time={FUZZ_SECONDS_PER_TARGET}"));
-        Step { command, reader: Reader::OneCheck }
-    };
-    names.iter().map(run).collect()
+    let mut corpus = in_fuzz(place, "run");
+    corpus.args(["--bin", "corpus"]);
+    let mut steps = vec![Step { command: corpus, reader: Reader::Prepares }];
+    steps.extend(names.iter().map(|name| fuzz_one(place, name)));
+    steps
+}
+
+fn fuzz_one(place: &Place, name: &str) -> Step {
+    let mut command = cargo(place, &["+nightly", "fuzz", "run", "--features", "libfuzzer", "--target-dir"]);
+    command
+        .arg(place.target.join("fuzz"))
+        .args([name, "--"])
+        .arg(format!("-max_total_time={FUZZ_SECONDS_PER_TARGET}"))
+        .current_dir(place.root.join("fuzz"));
+    Step { command, reader: Reader::OneCheck }
 }
