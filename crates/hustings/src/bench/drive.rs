@@ -29,7 +29,7 @@ pub trait Traffic {
     /// Puts the next request of `lane` into `request`, which holds the lane's last one.
     fn next(&mut self, lane: usize, request: &mut Vec<u8>) -> Next;
     /// Hears the answer to the lane's last request; `body` is without transfer coding.
-    fn answered(&mut self, lane: usize, status: u16, body: &[u8]);
+    fn answered(&mut self, lane: usize, request: &[u8], status: u16, body: &[u8]);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -294,7 +294,7 @@ impl<T: Traffic> Driver<'_, T> {
         if !(200..300).contains(&status) && self.load.unexpected.len() < UNEXPECTED_KEPT {
             self.load.unexpected.push(String::from_utf8_lossy(body).into_owned());
         }
-        self.traffic.answered(lane_index, status, body);
+        self.traffic.answered(lane_index, &lane.request, status, body);
         lane.partial.clear();
         self.last_answer = now;
         self.send_next(lane_index, now)

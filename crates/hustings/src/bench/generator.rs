@@ -27,7 +27,7 @@ impl Traffic for Fixed {
         Next::Send
     }
 
-    fn answered(&mut self, _: usize, _: u16, _: &[u8]) {}
+    fn answered(&mut self, _: usize, _: &[u8], _: u16, _: &[u8]) {}
 }
 
 pub fn run(context: &Context, args: &GeneratorArgs) -> anyhow::Result<Report> {
@@ -76,7 +76,9 @@ mod tests {
     fn the_generator_counts_every_answer_of_a_plain_responder() {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            responder::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), |address| sender.send(address).unwrap())
+            responder::serve(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), |address| {
+                sender.send(address).unwrap()
+            })
         });
         struct Hundred(Fixed, u32);
         impl Traffic for Hundred {
@@ -84,7 +86,7 @@ mod tests {
                 self.1 += 1;
                 if self.1 > 100 { Next::Done } else { self.0.next(lane, request) }
             }
-            fn answered(&mut self, _: usize, status: u16, body: &[u8]) {
+            fn answered(&mut self, _: usize, _: &[u8], status: u16, body: &[u8]) {
                 assert_eq!((status, body.len()), (201, responder::BODY_BYTES));
             }
         }

@@ -39,7 +39,8 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             cpu,
             memory_gib: memory_kib.div_ceil(1 << 20),
-            kernel: first_line("/proc/sys/kernel/osrelease").unwrap_or_else(|| std::env::consts::OS.to_owned()),
+            kernel: first_line("/proc/sys/kernel/osrelease")
+                .unwrap_or_else(|| std::env::consts::OS.to_owned()),
             file_system: file_system(folder),
             sync_micros: sync_latency(folder).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6),
             load_before: first_line("/proc/loadavg").unwrap_or_default(),
@@ -107,7 +108,9 @@ fn file_system(folder: &Path) -> String {
         let (point, kind) = (fields.next()?, fields.next()?);
         folder.starts_with(point).then_some((point.len(), kind))
     });
-    holding.max_by_key(|(length, _)| *length).map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
+    holding
+        .max_by_key(|(length, _)| *length)
+        .map_or_else(|| "unknown".to_owned(), |(_, kind)| kind.to_owned())
 }
 
 fn sync_latency(folder: &Path) -> std::io::Result<Duration> {

@@ -7,15 +7,22 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+mod apply;
+mod bulk;
 mod clock;
 mod drive;
 mod generator;
 mod histogram;
 mod http;
 mod machine;
+mod peers;
 mod process;
 mod report;
 mod responder;
+mod restart;
+mod server;
+mod voter;
+mod votes;
 
 use report::Report;
 
@@ -40,6 +47,20 @@ pub struct BenchArgs {
 enum What {
     /// The load generator alone, against a server that does nothing.
     Generator(generator::GeneratorArgs),
+    /// Single votes over HTTP, each with its receipt.
+    Votes(votes::VotesArgs),
+    /// The Voter workload: phone numbers, contestants, totals per state.
+    Voter(voter::VoterArgs),
+    /// The rules alone, with and without hashing.
+    Apply(apply::ApplyArgs),
+    /// Votes as NDJSON bodies.
+    Bulk(bulk::BulkArgs),
+    /// Time to ready of a server with a large ledger.
+    Restart(restart::RestartArgs),
+    /// The audit of a large record.
+    Audit(restart::RestartArgs),
+    /// PostgreSQL and Redis beside single votes, in turns.
+    Peers(peers::PeersArgs),
     #[command(hide = true)]
     Responder {
         #[arg(long)]
@@ -83,7 +104,21 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let context = Context::new(&args)?;
     let reports: Vec<Report> = match &args.what {
         What::Generator(args) => vec![generator::run(&context, args)?],
+        What::Votes(args) => vec![votes::run(&context, args)?],
+        What::Voter(args) => vec![voter::run(&context, args)?],
+        What::Apply(args) => vec![apply::run(&context, args)?],
+        What::Bulk(args) => vec![bulk::run(&context, args)?],
+        What::Restart(args) => vec![restart::run(&context, args)?],
+        What::Audit(args) => vec![restart::run_audit(&context, args)?],
+        What::Peers(args) => vec![peers::run(&context, args)?],
         What::Responder { .. } => unreachable!("handled above"),
     };
     report::print(&reports, args.json)
+}
+
+/// Votes of a choice in a results document; 0 where it is not there.
+fn votes_of(results: &serde_json::Value, contest: usize, choice: &str) -> u64 {
+    let counts = results["contests"][contest]["counts"].as_array();
+    let count = counts.and_then(|counts| counts.iter().find(|count| count["choice"] == choice));
+    count.and_then(|count| count["votes"].as_u64()).unwrap_or(0)
 }

@@ -19,7 +19,8 @@ pub struct Running {
 
 impl Running {
     pub fn start(name: &str, command: &mut Command) -> anyhow::Result<Self> {
-        let child = command.spawn().with_context(|| format!("cannot start {name}: {:?}", command.get_program()))?;
+        let child =
+            command.spawn().with_context(|| format!("cannot start {name}: {:?}", command.get_program()))?;
         Ok(Self { child, name: name.to_owned() })
     }
 
@@ -36,7 +37,11 @@ impl Running {
     }
 
     /// Waits until `is_ready` says so; an error when the child ends first or `at_most` passes.
-    pub fn wait_until(&mut self, at_most: Duration, mut is_ready: impl FnMut() -> bool) -> anyhow::Result<Duration> {
+    pub fn wait_until(
+        &mut self,
+        at_most: Duration,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> anyhow::Result<Duration> {
         let began = clock::now();
         while !is_ready() {
             if let Some(status) = self.child.try_wait()? {
