@@ -48,6 +48,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Room(RoomCommand::Show(args)) => commands::room::show(args, &client()?, form),
         Command::Room(RoomCommand::Screen(args)) => commands::room::screen(args, &client()?, form),
         Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),
+        Command::Backup(args) => commands::backup::run(args, form),
         Command::Watch(args) => commands::watch::run(args, &client()?, form),
         Command::Mirror(args) => commands::mirror::run(args, cli.server, form),
         Command::Doctor(args) => commands::doctor::run(args, innermost(matches), form),

@@ -1,5 +1,6 @@
 //! What each command does. Every function prints its result and returns the exit code.
 
+pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod election;
