@@ -1,6 +1,6 @@
 //! The bytes on disk, version 1; all integers big-endian. `docs/formats.md`, "Ledger segments", says the same.
 
-use crate::hash::{Hash, sha256};
+use proof::{Hash, sha256};
 use crate::{EntryHeader, EntryKind, LedgerId, LogPoint, Position};
 
 pub const FORMAT_VERSION: u8 = 1;

@@ -20,7 +20,6 @@ mod error;
 pub mod faulty;
 pub mod files;
 mod format;
-mod hash;
 pub mod index;
 mod ledger;
 mod log;
@@ -32,7 +31,7 @@ mod segment;
 mod storage;
 
 pub use error::LedgerError;
-pub use hash::Hash;
+pub use proof::Hash;
 pub use ledger::{Ledger, LedgerOptions, Threads};
 pub use log::{
     ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerId, Log, LogPoint, LogReader, NewEntry, Position, Scan,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::LedgerError;
-use crate::hash::Hash;
+use proof::Hash;
 
 /// Most payload bytes one entry may carry: 4 MiB.
 pub const ENTRY_BYTES_MAX: usize = 4 << 20;

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::is_full;
+use crate::files::remove_if_there;
 use crate::{Storage, StorageFile};
 
 /// Name of the next segment until its first entry is synced. Nothing in it was ever confirmed, so it may be deleted.
@@ -32,10 +33,7 @@ pub fn prepare<S: Storage>(storage: &S, bytes: u64) -> io::Result<Prepared<S::Fi
 
 /// Removes the prepared file, if there is one.
 pub fn discard<S: Storage>(storage: &S) -> io::Result<()> {
-    match storage.remove(PREPARED_NAME) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    remove_if_there(storage, PREPARED_NAME)
 }
 
 /// Prepares on a thread of its own, or, without one, when asked.

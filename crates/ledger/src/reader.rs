@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::format::{ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash};
-use crate::hash::Hash;
+use proof::Hash;
 use crate::scan::{Chain, Link, Record};
 use crate::segment::Segment;
 use crate::{Entry, EntryHeader, LedgerError, LedgerId, LogPoint, LogReader, Position, Scan, Storage, StorageFile};

@@ -9,7 +9,7 @@ use std::io;
 use crate::format::{
     ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash, find_header, is_zero,
 };
-use crate::hash::Hash;
+use proof::Hash;
 use crate::segment::Segment;
 use crate::{ENTRY_BYTES_MAX, LedgerId, LogPoint, Position, StorageFile};
 
