@@ -1,0 +1,95 @@
+// An officer makes a poll, opens it, closes it and publishes it, on the pages alone.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DESKTOP, PHONE, castBallot, device, look, openBrowser } from "../support/browser.js";
+import { OFFICER_TOKEN, startServer, waitFor } from "../support/hustings.js";
+
+async function logIn(page, server) {
+  await page.goto(`${server.base}/admin`);
+  await page.getByLabel("Officer token").fill(OFFICER_TOKEN);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("heading", { level: 1, name: "Elections" }).waitFor();
+}
+
+for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-without-script", PHONE, false]]) {
+  test(`an officer runs a poll: ${name}`, async (test) => {
+    const server = await startServer(test);
+    const browser = await openBrowser(test);
+    const officer = await device(browser, test, { viewport, script });
+    const voter = await device(browser, test);
+    let slug;
+
+    await test.test("a wrong token is refused", async () => {
+      await officer.goto(`${server.base}/admin`);
+      await look(officer, `officer-${name}-login`);
+      await officer.getByLabel("Officer token").fill("wrong");
+      await officer.getByRole("button", { name: "Log in" }).click();
+      await officer.getByText("Not logged in.").waitFor();
+    });
+
+    await test.test("a new poll takes a question and its choices", async () => {
+      await logIn(officer, server);
+      await look(officer, `officer-${name}-empty`);
+      await officer.getByLabel("Question").fill("Where do we meet?");
+      await officer.getByLabel("Choices, one a line").fill("Library\nPark\nRiver");
+      await officer.getByRole("button", { name: "Start the poll" }).click();
+      await waitFor(async () => (await server.get("/elections")).elections.length === 1, "the poll");
+      [{ slug }] = (await server.get("/elections")).elections;
+      await officer.goto(`${server.base}/admin/e/${slug}`);
+      if ((await server.get(`/elections/${slug}`)).state === "draft") {
+        await officer.getByRole("button", { name: /open/i }).first().click();
+      }
+      await waitFor(async () => (await server.get(`/elections/${slug}`)).state === "open", "the poll to open");
+      await officer.goto(`${server.base}/admin/e/${slug}`);
+      await look(officer, `officer-${name}-open`);
+    });
+
+    await test.test("a voter votes, and the officer sees the turnout", async () => {
+      await voter.goto(`${server.base}/e/${slug}`);
+      await castBallot(voter, [["Park"]]);
+      await officer.goto(`${server.base}/admin/e/${slug}`);
+      await officer.locator("[data-live=voters]").filter({ hasText: /^1$/ }).waitFor();
+    });
+
+    await test.test("closing asks once and prints the outcome", async () => {
+      const form = officer.locator("form[action$='/close']");
+      const button = form.getByRole("button");
+      await button.click();
+      assert.equal((await server.get(`/elections/${slug}`)).state, "open", "not before it is confirmed");
+      await form.getByRole("checkbox").check();
+      await button.click();
+      await officer.getByText("The winner is Park with 1 vote").first().waitFor();
+      await look(officer, `officer-${name}-closed`);
+    });
+
+    await test.test("publishing ends it", async () => {
+      const form = officer.locator("form[action$='/publish']");
+      for (const box of await form.getByRole("checkbox").all()) await box.check();
+      await form.getByRole("button").click();
+      await waitFor(async () => (await server.get(`/elections/${slug}`)).state === "published", "publication");
+      await officer.goto(`${server.base}/admin`);
+      await look(officer, `officer-${name}-list`);
+    });
+
+    await test.test("logging out ends the session", async () => {
+      await officer.goto(`${server.base}/admin`);
+      await officer.getByRole("button", { name: "Log out" }).click();
+      await officer.goto(`${server.base}/admin/e/${slug}`);
+      await officer.getByRole("heading", { level: 1, name: "Officer login" }).waitFor();
+    });
+  });
+}
+
+test("pages that are not there, and the page of errors, say so plainly", async (test) => {
+  const server = await startServer(test);
+  const page = await device(await openBrowser(test), test);
+  for (const [where, name] of [["/e/nowhere", "no-such-election"], ["/j/ZZZZZZ", "no-such-room"], ["/nowhere", "not-found"]]) {
+    const response = await page.goto(server.base + where);
+    assert.equal(response.status(), 404, where);
+    await look(page, `phone-${name}`);
+  }
+  await page.goto(`${server.base}/errors`);
+  await look(page, "phone-errors");
+  await page.goto(server.base);
+  await look(page, "phone-home");
+});

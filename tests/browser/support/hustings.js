@@ -1,0 +1,89 @@
+// Starts the program under test and ends it again; talks to its command line and its interface.
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const BINARY = process.env.HUSTINGS_BIN ?? path.resolve(HERE, "../../../target/debug/hustings");
+const START_MS = 20_000;
+const STOP_MS = 15_000;
+export const OFFICER_TOKEN = "an-officer-token-for-the-tests-only";
+
+/** A fresh folder that is removed when the test ends. */
+export async function folder(test) {
+  const made = await mkdtemp(path.join(tmpdir(), "hustings-browser-"));
+  test.after(() => rm(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** Runs a command to its end: `{ code, stdout, stderr }`. */
+export function run(...args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
+    let stdout = "", stderr = "";
+    child.stdout.on("data", (data) => { stdout += data; });
+    child.stderr.on("data", (data) => { stderr += data; });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** Starts `hustings demo` on a free port; ends it with the test. */
+export async function startDemo(test, ...args) {
+  const data = path.join(await folder(test), "data");
+  return start(test, ["demo", "--listen", "127.0.0.1:0", "--data", data, ...args]);
+}
+
+/** Starts `hustings serve` on a free port; ends it with the test. */
+export async function startServer(test, ...args) {
+  const data = path.join(await folder(test), "data");
+  return start(test, ["serve", "--listen", "127.0.0.1:0", "--data", data, ...args]);
+}
+
+async function start(test, args) {
+  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
+  const server = { output: "", base: "", child };
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => { server.output += data; });
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  test.after(async () => {
+    child.kill("SIGTERM");
+    const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+    await ended;
+    clearTimeout(late);
+  });
+  await waitFor(() => {
+    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${server.output}`);
+    return /http:\/\/127\.0\.0\.1:\d+/.test(server.output);
+  }, `an address in the output of hustings ${args[0]}`, () => server.output);
+  server.base = server.output.match(/http:\/\/127\.0\.0\.1:\d+/)[0];
+  await waitFor(async () => (await fetch(`${server.base}/readyz`).catch(() => ({}))).ok, "readyz");
+  server.get = (where) => api(server, "GET", where);
+  server.post = (where, body) => api(server, "POST", where, body);
+  return server;
+}
+
+/** Calls the interface as the officer; throws on anything but success. */
+async function api(server, method, where, body) {
+  const headers = { authorization: `Bearer ${OFFICER_TOKEN}` };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const response = await fetch(`${server.base}/api/v1${where}`, {
+    method, headers, body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${method} ${where}: ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+/** Waits, bounded, until `condition` holds. */
+export async function waitFor(condition, what, context = () => "") {
+  const until = Date.now() + START_MS;
+  while (!(await condition())) {
+    if (Date.now() > until) throw new Error(`waited ${START_MS} ms for ${what}\n${context()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function environment() {
+  return { ...process.env, HUSTINGS_OFFICER_TOKEN: OFFICER_TOKEN, NO_COLOR: "1" };
+}
