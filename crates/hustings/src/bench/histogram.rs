@@ -26,6 +26,7 @@ impl Histogram {
         self.max = self.max.max(nanos);
     }
 
+    #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.total
     }
@@ -46,14 +47,6 @@ impl Histogram {
             }
         }
         Duration::ZERO
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
-            *mine += theirs;
-        }
-        self.total += other.total;
-        self.max = self.max.max(other.max);
     }
 }
 
@@ -99,15 +92,5 @@ mod tests {
             assert!(read >= micros && read <= micros * 1.016, "{share}: {read}");
         }
         assert_eq!(histogram.max(), Duration::from_millis(1));
-    }
-
-    #[test]
-    fn two_histograms_add_up() {
-        let (mut left, mut right) = (Histogram::new(), Histogram::new());
-        left.record(Duration::from_millis(1));
-        right.record(Duration::from_millis(9));
-        left.merge(&right);
-        assert_eq!(left.count(), 2);
-        assert_eq!(left.quantile(1.0), Duration::from_millis(9));
     }
 }

@@ -11,6 +11,8 @@ mod apply;
 mod bulk;
 mod clock;
 mod drive;
+mod feed;
+mod feed_client;
 mod generator;
 mod histogram;
 mod http;
@@ -24,7 +26,7 @@ mod server;
 mod voter;
 mod votes;
 
-use report::Report;
+use report::{Printer, Report};
 
 /// Measures this machine: votes, bulk, apply, restart, audit, the live feed, and what others reach beside it.
 #[derive(clap::Args, Debug)]
@@ -59,8 +61,14 @@ enum What {
     Restart(restart::RestartArgs),
     /// The audit of a large record.
     Audit(restart::RestartArgs),
+    /// Thousands of subscribers of one live feed.
+    Feed(feed::FeedArgs),
     /// PostgreSQL and Redis beside single votes, in turns.
     Peers(peers::PeersArgs),
+    /// All of them.
+    All,
+    #[command(hide = true)]
+    FeedClient(feed_client::FeedClientArgs),
     #[command(hide = true)]
     Responder {
         #[arg(long)]
@@ -88,6 +96,11 @@ impl Context {
         self.folder.path()
     }
 
+    /// The folder that the benchmark's own one lies in.
+    fn parent(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.folder().parent().context("a folder of its own has a parent")?.to_owned())
+    }
+
     /// `whole`, or `small` under `--quick`.
     fn size(&self, whole: u64, small: u64) -> u64 {
         if self.quick { small } else { whole }
@@ -95,25 +108,56 @@ impl Context {
 }
 
 /// Runs the benchmark asked for and prints its report; fails when one of its checks does not hold.
+///
+/// # Errors
+/// When a benchmark cannot be run to its end. Checks that do not hold are in the exit code, not an error.
 pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     machine::raise_open_files();
-    if let What::Responder { listen } = args.what {
-        responder::serve(listen, |_| ())?;
-        return Ok(ExitCode::SUCCESS);
+    match &args.what {
+        What::Responder { listen } => responder::serve(*listen, |_| ())?,
+        What::FeedClient(args) => feed_client::run(args)?,
+        what => {
+            let context = Context::new(&args)?;
+            let mut printer = Printer::new(args.json);
+            measure(&context, what, &mut |report| printer.add(report))?;
+            return printer.finish();
+        }
     }
-    let context = Context::new(&args)?;
-    let reports: Vec<Report> = match &args.what {
-        What::Generator(args) => vec![generator::run(&context, args)?],
-        What::Votes(args) => vec![votes::run(&context, args)?],
-        What::Voter(args) => vec![voter::run(&context, args)?],
-        What::Apply(args) => vec![apply::run(&context, args)?],
-        What::Bulk(args) => vec![bulk::run(&context, args)?],
-        What::Restart(args) => vec![restart::run(&context, args)?],
-        What::Audit(args) => vec![restart::run_audit(&context, args)?],
-        What::Peers(args) => vec![peers::run(&context, args)?],
-        What::Responder { .. } => unreachable!("handled above"),
-    };
-    report::print(&reports, args.json)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Hands over each report as soon as it is there.
+fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyhow::Result<()> {
+    match what {
+        What::Generator(args) => add(generator::run(context, args)?),
+        What::Votes(args) => add(votes::run(context, args)?),
+        What::Bulk(args) => add(bulk::run(context, args)?),
+        What::Voter(args) => add(voter::run(context, args)?),
+        What::Apply(args) => add(apply::run(context, args)?),
+        What::Restart(args) => add(restart::run(context, args)?),
+        What::Audit(args) => add(restart::run_audit(context, args)?),
+        What::Feed(args) => add(feed::run(context, args)?),
+        What::Peers(args) => add(peers::run(context, args)?),
+        What::All => {
+            add(generator::run(context, &defaults())?);
+            add(apply::run(context, &defaults())?);
+            add(votes::run(context, &votes::VotesArgs { sessions: true, ..defaults() })?);
+            // Ten million ballots are cast once for the three.
+            restart::run_all(context, &defaults())?.into_iter().for_each(&mut *add);
+            add(voter::run(context, &defaults())?);
+            add(feed::run(context, &defaults())?);
+            add(peers::run(context, &defaults())?);
+        }
+        What::FeedClient(_) | What::Responder { .. } => {}
+    }
+    Ok(())
+}
+
+/// The options of a benchmark as when none is given on the command line.
+fn defaults<A: clap::Args>() -> A {
+    let command = A::augment_args(clap::Command::new("bench"));
+    let matches = command.get_matches_from(["bench"]);
+    A::from_arg_matches(&matches).expect("every option of a benchmark has a default")
 }
 
 /// Votes of a choice in a results document; 0 where it is not there.

@@ -109,14 +109,32 @@ impl Report {
     }
 }
 
-/// Prints all reports, as JSON (an array) or as text; fails when a check does not hold.
-pub fn print(reports: &[Report], json: bool) -> anyhow::Result<ExitCode> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(reports)?);
-    } else {
-        reports.iter().for_each(|report| print!("{report}"));
+/// Prints reports: text at once, JSON as one array at the end.
+pub struct Printer {
+    json: Option<Vec<Report>>,
+    all_hold: bool,
+}
+
+impl Printer {
+    pub fn new(json: bool) -> Self {
+        Self { json: json.then(Vec::new), all_hold: true }
     }
-    Ok(if reports.iter().all(Report::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+    pub fn add(&mut self, report: Report) {
+        self.all_hold &= report.holds();
+        match &mut self.json {
+            Some(reports) => reports.push(report),
+            None => print!("{report}"),
+        }
+    }
+
+    /// Fails when a check does not hold.
+    pub fn finish(self) -> anyhow::Result<ExitCode> {
+        if let Some(reports) = self.json {
+            println!("{}", serde_json::to_string_pretty(&reports)?);
+        }
+        Ok(if self.all_hold { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 impl fmt::Display for Report {

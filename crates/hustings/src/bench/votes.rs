@@ -12,7 +12,7 @@ use super::report::{Aim, Report, millis};
 use super::server::{Server, Tokens, audit};
 use super::{Context, clock, votes_of};
 
-const SLUG: &str = "bench";
+pub const SLUG: &str = "bench";
 /// Choice ids of equal length, so that a request is patched in place.
 const CHOICES: [&str; 4] = ["alpha", "bravo", "delta", "gamma"];
 const RECEIPTS_KEPT: usize = 20;
@@ -36,7 +36,7 @@ pub struct VotesArgs {
 pub struct Ballots {
     template: Template,
     tokens: Tokens,
-    left: u64,
+    sent: u64,
     pub cast: [u64; CHOICES.len()],
     /// A few receipts, spread over the run.
     pub receipts: Vec<Vec<u8>>,
@@ -82,7 +82,7 @@ impl Ballots {
         Self {
             template: Template::new(tokens.length()),
             tokens,
-            left: u64::MAX,
+            sent: 0,
             cast: [0; CHOICES.len()],
             receipts: Vec::new(),
             keep_every,
@@ -90,19 +90,13 @@ impl Ballots {
             choices: vec![0; lanes],
         }
     }
-
-    /// The next run casts `votes` at most.
-    pub fn limit(&mut self, votes: u64) {
-        self.left = votes;
-    }
 }
 
 impl Traffic for Ballots {
     fn next(&mut self, lane: usize, request: &mut Vec<u8>) -> Next {
-        let Some(left) = self.left.checked_sub(1) else { return Next::Done };
         let Some(token) = self.tokens.take() else { return Next::Done };
-        self.left = left;
-        let choice = (left % 7 % CHOICES.len() as u64) as u8;
+        self.sent += 1;
+        let choice = (self.sent % 7 % CHOICES.len() as u64) as u8;
         self.choices[lane] = choice;
         self.template.patch(request, token, CHOICES[usize::from(choice)]);
         Next::Send

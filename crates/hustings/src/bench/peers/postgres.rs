@@ -16,7 +16,7 @@ use crate::bench::process::Running;
 pub const HOW_TO_INSTALL: &str = "apt-get install postgresql (macOS: brew install postgresql)";
 
 /// What PostgreSQL is told beyond its defaults: more room, the same durability.
-const SETTINGS: [&str; 6] = [
+pub const SETTINGS: [&str; 6] = [
     "listen_addresses=",
     "fsync=on",
     "synchronous_commit=on",
@@ -107,10 +107,6 @@ impl Postgres {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    pub fn settings() -> String {
-        SETTINGS.join(", ")
-    }
-
     /// INSERTs for `secs` over `clients` connections; each is committed before its client goes on.
     pub fn round(&self, clients: usize, secs: u64) -> anyhow::Result<Round> {
         self.query("CHECKPOINT")?;
@@ -138,10 +134,6 @@ impl Postgres {
             micros.get(place).map_or(f64::NAN, |micros| *micros as f64 / 1e3)
         };
         Ok(Round { per_second, p50_millis: quantile(0.5), p99_millis: quantile(0.99) })
-    }
-
-    pub fn votes_stored(&self) -> anyhow::Result<u64> {
-        self.query("SELECT count(*) FROM votes")?.parse().context("count of votes")
     }
 
     fn query(&self, sql: &str) -> anyhow::Result<String> {

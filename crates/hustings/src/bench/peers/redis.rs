@@ -25,8 +25,8 @@ pub struct Redis {
     _server: Running,
 }
 
-/// Whether its programs are there.
-pub fn find() -> bool {
+/// Whether its programs are on the path.
+pub fn is_installed() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let has = |name: &str| folders.iter().any(|folder| folder.join(name).is_file());
