@@ -1,0 +1,247 @@
+//! The edge: where requests become ballots. One per worker, no locks: it draws nonces, makes tags, checks tokens.
+
+use crate::core::{ChunkBallot, PreparedBallot, PreparedChunk};
+use crate::identity::{Keys, is_officer, tag_of_number, tag_of_text};
+use crate::shell::Shared;
+use crate::token::{Token, TokenError, TokenKind};
+use crate::views::ElectionHandle;
+use election::ballot::{Extras, OpeningFields, write_opening};
+use election::definition::Eligibility;
+use election::{EncodedAnswers, Hlc, IdempotencyKey, Rejection, Voter};
+use proof::{LeafKind, leaf_hash};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// One id on a list, with its weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVoter {
+    pub id: String,
+    pub weight: u32,
+}
+
+/// Sessions are numbered in blocks of this many, so that their voters fill bit sets densely.
+const SESSIONS_A_BLOCK: u64 = 1 << 16;
+/// Form tokens are cut to this many bytes.
+const FORM_BYTES: usize = 16;
+
+#[derive(Debug)]
+pub struct Edge {
+    shared: Arc<Shared>,
+    rng: StdRng,
+    numbers: Numbers,
+}
+
+/// Deals session numbers: a random block, then one after the other.
+#[derive(Debug)]
+pub struct Numbers {
+    next: u64,
+}
+
+impl Numbers {
+    /// Nothing dealt yet.
+    pub fn new() -> Self {
+        Numbers { next: 0 }
+    }
+
+    /// The next number. Blocks are drawn from 2^47, so two dealers meet with a chance that can be neglected.
+    pub fn deal(&mut self, rng: &mut impl Rng) -> u64 {
+        if self.next % SESSIONS_A_BLOCK == 0 {
+            self.next = (rng.next_u64() >> 17) * SESSIONS_A_BLOCK;
+        }
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Edge {
+    pub(crate) fn new(shared: Arc<Shared>, seed: [u8; 32]) -> Self {
+        Edge { shared, rng: StdRng::from_seed(seed), numbers: Numbers::new() }
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.shared.keys
+    }
+
+    /// A new voter's token: for one open election, or, with `None`, a browser session good for all of them.
+    pub fn new_session(&mut self, election: Option<&ElectionHandle>) -> Result<String, Rejection> {
+        if let Some(election) =
+            election.filter(|election| election.definition.eligibility != Eligibility::Open)
+        {
+            return Err(Rejection::ListOnly(election.slug.clone()));
+        }
+        let number = self.numbers.deal(&mut self.rng);
+        let kind = if election.is_some() { TokenKind::Voter } else { TokenKind::Session };
+        let token = Token::new(kind, election.map(|election| election.id), number, self.shared.now());
+        Ok(token.sign(self.keys().tokens()))
+    }
+
+    /// A token for somebody on the list. Weak by design: whoever knows the id gets it.
+    pub fn list_token(&mut self, election: &ElectionHandle, voter_id: &str) -> Result<String, Rejection> {
+        let voter = self.voter_by_text(election, voter_id)?;
+        let Some(number) = voter.number else { return Err(Rejection::NotOnList(election.slug.clone())) };
+        let token = Token::new(TokenKind::Voter, Some(election.id), number, self.shared.now());
+        Ok(token.sign(self.keys().tokens()))
+    }
+
+    /// A token for a program that casts for the voters it names.
+    pub fn gateway_token(&self, election: &ElectionHandle) -> String {
+        Token::new(TokenKind::Gateway, Some(election.id), 0, self.shared.now()).sign(self.keys().tokens())
+    }
+
+    /// Who shows this token in this election. Cost: two keyed hashes.
+    pub fn verify_voter(&self, token: &str, election: &ElectionHandle) -> Result<Voter, TokenError> {
+        let token = Token::verify(token, self.keys().tokens())?;
+        if token.election.is_some_and(|id| id != election.id) {
+            return Err(TokenError::OtherElection);
+        }
+        let number = Some(token.number);
+        match (&election.roll, token.kind) {
+            (_, TokenKind::Gateway) => Err(TokenError::OtherKind),
+            (Some(_), TokenKind::Session) => Err(TokenError::OtherElection),
+            (Some(roll), TokenKind::Voter) => {
+                let entry = roll.entry(token.number).ok_or(TokenError::Unknown)?;
+                Ok(Voter { tag: entry.voter, number })
+            }
+            (None, TokenKind::Voter | TokenKind::Session) => {
+                Ok(Voter { tag: tag_of_number(&election.tag_key, token.number), number })
+            }
+        }
+    }
+
+    /// Whether this is a session token of ours, good for open elections; its number tells two sessions apart.
+    pub fn verify_session(&self, token: &str) -> Result<u64, TokenError> {
+        let token = Token::verify(token, self.keys().tokens())?;
+        if token.kind == TokenKind::Session { Ok(token.number) } else { Err(TokenError::OtherKind) }
+    }
+
+    pub fn verify_gateway(&self, token: &str, election: &ElectionHandle) -> Result<(), TokenError> {
+        let token = Token::verify(token, self.keys().tokens())?;
+        match (token.kind, token.election) {
+            (TokenKind::Gateway, Some(id)) if id == election.id => Ok(()),
+            (TokenKind::Gateway, _) => Err(TokenError::OtherElection),
+            _ => Err(TokenError::OtherKind),
+        }
+    }
+
+    pub fn verify_officer(&self, token: &str) -> Result<(), TokenError> {
+        let is_ours = is_officer(token, &self.shared.directory.load().officer);
+        if is_ours { Ok(()) } else { Err(TokenError::Unknown) }
+    }
+
+    /// A voter named by text: an id on the list, or whatever a gateway calls its callers.
+    pub fn voter_by_text(&self, election: &ElectionHandle, text: &str) -> Result<Voter, Rejection> {
+        let tag = tag_of_text(&election.tag_key, text);
+        match &election.roll {
+            None => Ok(Voter { tag, number: None }),
+            Some(roll) => {
+                let number = roll.number(&tag).ok_or_else(|| Rejection::NotOnList(election.slug.clone()))?;
+                Ok(Voter { tag, number: Some(number) })
+            }
+        }
+    }
+
+    /// Index of a named group, for ballots that carry one.
+    pub fn group_by_name(&self, election: &ElectionHandle, name: &str) -> Result<u16, Rejection> {
+        let index = election.definition.groups.iter().position(|group| group == name);
+        let index = index.ok_or_else(|| Rejection::NoSuchGroup(name.chars().take(60).collect()))?;
+        Ok(u16::try_from(index).expect("GROUPS_MAX fits in 16 bits"))
+    }
+
+    /// Anti-forgery token of a form: bound to a session and a purpose.
+    pub fn form_token(&self, session: &str, purpose: &str) -> String {
+        let mac = self.keys().forms().mac(&[session.as_bytes(), &[0], purpose.as_bytes()]);
+        data_encoding::BASE64URL_NOPAD.encode(&mac[..FORM_BYTES])
+    }
+
+    pub fn verify_form_token(&self, token: &str, session: &str, purpose: &str) -> bool {
+        self.form_token(session, purpose).as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// The next stamp: later than every one given so far.
+    pub fn stamp(&self) -> Hlc {
+        self.shared.stamp()
+    }
+
+    /// Makes a ballot ready: stamps it, draws its nonce, writes its opening, hashes its leaf.
+    /// `group` is used where there is no list; on a list the voter's own counts.
+    pub fn prepare(
+        &mut self,
+        election: &ElectionHandle,
+        voter: Voter,
+        key: IdempotencyKey,
+        answers: &EncodedAnswers,
+        group: Option<u16>,
+    ) -> PreparedBallot {
+        let stamp = self.stamp();
+        let mut opening = Vec::new();
+        self.write(&mut opening, election, voter, key, answers, group, stamp);
+        let leaf = leaf_hash(LeafKind::Ballot, &opening);
+        PreparedBallot {
+            election: election.index,
+            stamp,
+            number: voter.number,
+            tag: voter.tag,
+            key,
+            opening,
+            leaf,
+        }
+    }
+
+    /// An empty chunk for one bulk request.
+    pub fn new_chunk(&self, election: &ElectionHandle, with_receipts: bool) -> PreparedChunk {
+        PreparedChunk { election: election.index, bytes: Vec::new(), ballots: Vec::new(), with_receipts }
+    }
+
+    /// Adds a ballot to a chunk, as [`Edge::prepare`] makes one alone.
+    pub fn prepare_line(
+        &mut self,
+        chunk: &mut PreparedChunk,
+        election: &ElectionHandle,
+        voter: Voter,
+        key: IdempotencyKey,
+        answers: &EncodedAnswers,
+        group: Option<u16>,
+    ) {
+        let stamp = self.stamp();
+        let start = chunk.bytes.len();
+        self.write(&mut chunk.bytes, election, voter, key, answers, group, stamp);
+        let leaf = leaf_hash(LeafKind::Ballot, &chunk.bytes[start..]);
+        chunk.ballots.push(ChunkBallot {
+            stamp,
+            number: voter.number,
+            tag: voter.tag,
+            key,
+            leaf,
+            start: u32::try_from(start).expect("a chunk is limited"),
+            length: u32::try_from(chunk.bytes.len() - start).expect("a chunk is limited"),
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)] // an opening has that many fields
+    fn write(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        election: &ElectionHandle,
+        voter: Voter,
+        key: IdempotencyKey,
+        answers: &EncodedAnswers,
+        group: Option<u16>,
+        stamp: Hlc,
+    ) {
+        let entry = election.roll.as_ref().and_then(|roll| roll.entry(voter.number?));
+        let (weight, group) = entry.map_or((1, group), |entry| (entry.weight, entry.group));
+        let mut nonce = [0; 32];
+        self.rng.fill_bytes(&mut nonce);
+        let extras = Extras { weight, group, stamp: Some(stamp), click: None };
+        let fields = OpeningFields { nonce, election: election.id, shard: 0, voter: voter.tag, key, extras };
+        write_opening(bytes, &fields, answers.as_bytes());
+    }
+}

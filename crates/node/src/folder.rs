@@ -1,0 +1,124 @@
+//! The data folder: where the ledger, the secret, the node's key and the caches lie.
+
+use crate::caches::Disks;
+use crate::error::NodeError;
+use crate::identity::{Keys, system_random};
+use ledger::FileStorage;
+use proof::{NodeKey, Secret};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+pub const NODE_NUMBER: u16 = 1;
+
+/// Paths within a data folder.
+#[derive(Clone, Debug)]
+pub struct DataFolder {
+    root: PathBuf,
+}
+
+impl DataFolder {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        DataFolder { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub fn secret(&self) -> PathBuf {
+        self.root.join("secret")
+    }
+
+    pub fn node_key(&self) -> PathBuf {
+        self.root.join("node-key")
+    }
+
+    /// Makes the folder and its parts, readable by its owner only.
+    pub fn create(&self) -> Result<(), NodeError> {
+        for path in [self.root.clone(), self.ledger(), self.cache(), self.cache().join("voters")] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|source| NodeError::File { step: "make the folder", path, source })?;
+        }
+        Ok(())
+    }
+
+    pub fn has_ledger(&self) -> bool {
+        fs::read_dir(self.ledger()).is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// The folders an engine works in; opening the ledger takes the lock.
+    pub fn disks(&self) -> Result<Disks<FileStorage>, NodeError> {
+        let ledger = open_storage(self.ledger())?.locked_by(self.lock());
+        Ok(Disks {
+            ledger,
+            cache: open_storage(self.cache())?,
+            index: open_storage(self.cache().join("voters"))?,
+        })
+    }
+
+    /// Reads the secret and the node's key; makes both where the folder holds no ledger yet.
+    pub fn keys(&self) -> Result<Keys, NodeError> {
+        let may_make = !self.has_ledger();
+        let secret = read_or_make(&self.secret(), may_make)?;
+        // A node's key may be made anew for an old ledger: a restore begins a new epoch with a new key.
+        let node = read_or_make(&self.node_key(), true)?;
+        Ok(Keys::new(secret, NodeKey::new(NODE_NUMBER, &node)))
+    }
+
+    /// Reads the keys of a ledger that exists, and makes none.
+    pub fn existing_keys(&self) -> Result<Keys, NodeError> {
+        let secret = read_or_make(&self.secret(), false)?;
+        let node = read_or_make(&self.node_key(), false)?;
+        Ok(Keys::new(secret, NodeKey::new(NODE_NUMBER, &node)))
+    }
+}
+
+fn open_storage(path: PathBuf) -> Result<FileStorage, NodeError> {
+    FileStorage::new(&path).map_err(|source| NodeError::File { step: "open the folder", path, source })
+}
+
+fn read_or_make(path: &Path, may_make: bool) -> Result<Secret, NodeError> {
+    let file_error = |step, source| NodeError::File { step, path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(text) => Secret::from_text(&text)
+            .map_err(|error| NodeError::Secret { path: path.to_owned(), what: error.to_string() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_make => {
+            let secret = Secret::from_bytes(system_random()?);
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|source| file_error("make", source))?;
+            file.write_all(secret.to_text().as_bytes()).map_err(|source| file_error("write", source))?;
+            file.sync_all().map_err(|source| file_error("sync", source))?;
+            sync_parent(path).map_err(|source| file_error("sync the folder of", source))?;
+            Ok(secret)
+        }
+        Err(source) => Err(file_error("read", source)),
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) => fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

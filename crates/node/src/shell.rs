@@ -1,0 +1,790 @@
+//! The thin shell: one writer thread around the engine, and the handles that reach it.
+
+use crate::clock::{ClockReading, SystemClock};
+use crate::core::{
+    Acted, Answer, BulkAnswer, CoreLimits, Effects, Event, OfficerRequest, PreparedBallot, PreparedChunk,
+    SubmitError,
+};
+use crate::edge::{Edge, ListedVoter};
+use crate::engine::{Engine, EngineConfig};
+use crate::error::NodeError;
+use crate::folder::DataFolder;
+use crate::identity::{Identity, Keys, OfficerToken, system_random, tag_of_text};
+use crate::lookup;
+use crate::receipt::{CastReceipt, ReceiptContext};
+use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError};
+use arc_swap::ArcSwap;
+use election::command::{DrawSource, EpochReason};
+use election::definition::Eligibility;
+use election::roll::RollEntry;
+use election::room::RoomCode;
+use election::{ElectionId, ElectionIndex, Hlc, OfficerCommand, Rejection, Results, Slug, UnixMillis, Voter};
+use ledger::index::IndexReader;
+use ledger::{FileStorage, LedgerOptions};
+use proof::Hash;
+use rand::seq::SliceRandom;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast, oneshot, watch};
+
+/// The process ends with this code when the disk fails to keep what was written (`EX_IOERR` of sysexits.h).
+pub const EXIT_DISK_FAILED: i32 = 74;
+/// A writer with nothing to do wakes this often for deadlines and checkpoints.
+const IDLE_MILLIS: u64 = 250;
+/// Views of a busy election are replaced at most this often.
+const VIEW_MILLIS: u64 = 5;
+/// Events a slow follower of the feed may fall behind.
+const FEED_EVENTS: usize = 1 << 16;
+
+/// How a node runs.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub data: PathBuf,
+    /// Ballots in work at once, at most 4,096; 5 gives the classic behaviour.
+    pub max_concurrent: usize,
+    /// Ballots that may wait besides those in work.
+    pub queue_max: usize,
+    /// `None`: the ledger's own; a new ledger gets one made for it.
+    pub officer_token: Option<OfficerToken>,
+    pub snapshot_every_ballots: u64,
+    pub ledger: LedgerOptions,
+}
+
+impl NodeConfig {
+    /// The standard sizes.
+    pub fn standard(data: impl Into<PathBuf>) -> Self {
+        NodeConfig {
+            data: data.into(),
+            max_concurrent: crate::core::BATCH_BALLOTS_MAX,
+            queue_max: 65_536,
+            officer_token: None,
+            snapshot_every_ballots: 5_000_000,
+            ledger: LedgerOptions::STANDARD,
+        }
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<Result<(), NodeError>>>,
+}
+
+#[derive(Debug)]
+pub struct Started {
+    pub node: Node,
+    pub handle: Handle,
+    /// Lines an operator should see.
+    pub notes: Vec<String>,
+    /// A token made for a new ledger: to be printed once.
+    pub new_officer_token: Option<OfficerToken>,
+}
+
+/// What edges, mailboxes, readers and the writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub keys: Arc<Keys>,
+    pub directory: ArcSwap<Directory>,
+    directory_watch: watch::Sender<Arc<Directory>>,
+    identity: Identity,
+    inbox: Inbox,
+    posts: Mutex<Vec<Arc<PostBox>>>,
+    clock: Mutex<SystemClock>,
+    hlc: AtomicU64,
+    voters: IndexReader<FileStorage>,
+    feed: broadcast::Sender<FeedEvent>,
+    gauges: Gauges,
+}
+
+#[derive(Debug, Default)]
+struct Gauges {
+    position: AtomicU64,
+    is_full: AtomicBool,
+    is_steady: AtomicBool,
+    batches: AtomicU64,
+    ballots: AtomicU64,
+}
+
+/// The way to the writer: bounded by ballots.
+#[derive(Debug)]
+struct Inbox {
+    queue: Mutex<InboxQueue>,
+    is_ready: Condvar,
+    /// Ballots handed in and not answered yet.
+    ballots: AtomicUsize,
+    ballots_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct InboxQueue {
+    events: Vec<Event<Ticket>>,
+    is_stopping: bool,
+}
+
+/// Where an answer goes: to a worker's post box, to be handed out there.
+#[derive(Debug)]
+struct Ticket {
+    post: Option<Arc<PostBox>>,
+    ballots: usize,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// Answers for one worker: filled once a batch, with one wake.
+#[derive(Debug, Default)]
+struct PostBox {
+    answers: Mutex<Vec<(oneshot::Sender<Answer>, Answer)>>,
+    notify: Notify,
+    is_closed: AtomicBool,
+}
+
+/// Figures of a node for operators; never anything of a vote's content.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NodeStatus {
+    pub position: u64,
+    pub ballots_waiting: usize,
+    pub ballots_waiting_max: usize,
+    pub batches: u64,
+    pub ballots_accepted: u64,
+    pub storage_full: bool,
+    /// False while the wall clock has stepped away and deadlines wait for an officer.
+    pub clock_steady: bool,
+    pub now: UnixMillis,
+    pub elections: usize,
+}
+
+/// Whether and how a voter has voted.
+#[derive(Clone, Debug)]
+pub struct VoterStatus {
+    /// Receipts of the voter's ballots, oldest first.
+    pub receipts: Vec<CastReceipt>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panicking thread left behind is whole: every critical section here only moves values.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn now(&self) -> UnixMillis {
+        self.read_clock().now
+    }
+
+    fn read_clock(&self) -> ClockReading {
+        lock(&self.clock).read()
+    }
+
+    pub fn stamp(&self) -> Hlc {
+        let now = self.now();
+        let next = |last: u64| Some(Hlc(last).next(now).0);
+        let last = self.hlc.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        Hlc(last.unwrap_or_else(|last| last)).next(now)
+    }
+}
+
+impl Inbox {
+    /// Hands in an event, unless too many ballots wait.
+    fn push(&self, event: Event<Ticket>, ballots: usize) -> Result<(), SubmitError> {
+        let waiting = self.ballots.fetch_add(ballots, Ordering::AcqRel);
+        if waiting + ballots > self.ballots_max {
+            self.ballots.fetch_sub(ballots, Ordering::AcqRel);
+            return Err(SubmitError::Overloaded { retry_after_seconds: 1 });
+        }
+        let mut queue = lock(&self.queue);
+        if queue.is_stopping {
+            self.ballots.fetch_sub(ballots, Ordering::AcqRel);
+            return Err(SubmitError::Stopping);
+        }
+        let was_empty = queue.events.is_empty();
+        queue.events.push(event);
+        drop(queue);
+        if was_empty {
+            self.is_ready.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits for events, at most `timeout`; takes all there are. True while the node is to go on.
+    fn take(&self, events: &mut Vec<Event<Ticket>>, timeout: Duration) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.events.is_empty() && !queue.is_stopping && !timeout.is_zero() {
+            let waited = self.is_ready.wait_timeout(queue, timeout);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::swap(&mut queue.events, events);
+        !queue.is_stopping
+    }
+
+    fn stop(&self) {
+        lock(&self.queue).is_stopping = true;
+        self.is_ready.notify_one();
+    }
+}
+
+impl Node {
+    /// Opens or founds the ledger in the data folder, replays it, and starts the writer. Returns when ballots can
+    /// be taken.
+    pub fn start(config: NodeConfig) -> Result<Started, NodeError> {
+        Self::start_in_epoch(config, None)
+    }
+
+    fn start_in_epoch(config: NodeConfig, new_epoch: Option<EpochReason>) -> Result<Started, NodeError> {
+        let folder = DataFolder::new(&config.data);
+        folder.create()?;
+        let is_new = !folder.has_ledger();
+        let keys = folder.keys()?;
+        let made = match (&config.officer_token, is_new) {
+            (None, true) => Some(OfficerToken::from_random(system_random()?)),
+            _ => None,
+        };
+        let officer = config.officer_token.as_ref().or(made.as_ref()).map(OfficerToken::hash);
+        let mut clock = SystemClock::start();
+        let engine_config = EngineConfig {
+            keys: keys.clone(),
+            limits: CoreLimits { max_concurrent: config.max_concurrent },
+            options: config.ledger,
+            seed: system_random()?,
+            officer,
+            new_epoch,
+            snapshot_every_ballots: config.snapshot_every_ballots,
+        };
+        let opened = Engine::open(folder.disks()?, engine_config, clock.read())?;
+        let mut engine = opened.engine;
+        let keys = Arc::new(keys);
+        let shared = Arc::new(Shared {
+            identity: engine.identity(),
+            keys,
+            directory: ArcSwap::from_pointee(Directory::default()),
+            directory_watch: watch::Sender::new(Arc::default()),
+            inbox: Inbox {
+                queue: Mutex::default(),
+                is_ready: Condvar::new(),
+                ballots: AtomicUsize::new(0),
+                ballots_max: config.queue_max + config.max_concurrent,
+            },
+            posts: Mutex::default(),
+            clock: Mutex::new(clock),
+            hlc: AtomicU64::new(engine.core().hlc().0),
+            voters: engine.voters(),
+            feed: broadcast::Sender::new(FEED_EVENTS),
+            gauges: Gauges::default(),
+        });
+        let mut publisher = Publisher::new(Arc::clone(&shared));
+        publisher.publish_all(&mut engine)?;
+        let writer = Writer { shared: Arc::clone(&shared), engine, publisher };
+        let thread = std::thread::Builder::new().name("writer".to_owned());
+        let writer = thread.spawn(move || writer.run()).map_err(NodeError::Thread)?;
+        let node = Node { shared: Arc::clone(&shared), writer: Some(writer) };
+        Ok(Started { node, handle: Handle { shared }, notes: opened.notes, new_officer_token: made })
+    }
+
+    /// Stops: answers what it accepted, marks, takes a snapshot, lets go of the folder.
+    pub fn stop(mut self) -> Result<(), NodeError> {
+        self.shared.inbox.stop();
+        let writer = self.writer.take().expect("a node is stopped once");
+        writer.join().map_err(|_| NodeError::ThreadDied)?
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shared.inbox.stop();
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// Begins a new epoch in a data folder that was restored from a backup: opens it, logs the epoch, stops.
+pub fn begin_epoch(data: &Path, reason: EpochReason) -> Result<Identity, NodeError> {
+    if !DataFolder::new(data).has_ledger() {
+        return Err(NodeError::NoLedger(data.to_owned()));
+    }
+    let started = Node::start_in_epoch(NodeConfig::standard(data), Some(reason))?;
+    let identity = started.handle.identity().clone();
+    started.node.stop()?;
+    Ok(identity)
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    engine: Engine<FileStorage, Ticket>,
+    publisher: Publisher,
+}
+
+impl Writer {
+    fn run(mut self) -> Result<(), NodeError> {
+        let outcome = self.work();
+        if let Err(error) = &outcome
+            && error.is_fatal()
+        {
+            // Nothing after the failed sync was answered. Cached pages may lie, so this process must not go on.
+            let cause =
+                std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+            tracing::error!("{error}{cause}");
+            eprintln!("hustings: {error}{cause}");
+            std::process::exit(EXIT_DISK_FAILED);
+        }
+        outcome?;
+        self.engine.close()
+    }
+
+    fn work(&mut self) -> Result<(), NodeError> {
+        let mut events = Vec::new();
+        let mut effects = Effects::new();
+        let mut goes_on = true;
+        while goes_on || self.engine.core().has_work() || !events.is_empty() {
+            goes_on = self.shared.inbox.take(&mut events, self.patience());
+            let clock = self.shared.read_clock();
+            let is_idle = events.is_empty();
+            self.engine.core_mut().wants_feed = self.shared.feed.receiver_count() > 0;
+            self.engine.turn(clock, events.drain(..), &mut effects)?;
+            self.shared.hlc.fetch_max(self.engine.core().hlc().0, Ordering::AcqRel);
+            self.publisher.publish(&mut self.engine, &mut effects, clock)?;
+            self.deliver(&mut effects);
+            if is_idle && !self.engine.core().has_work() {
+                self.engine.idle()?;
+            }
+        }
+        self.close_posts();
+        Ok(())
+    }
+
+    /// How long to wait for events.
+    fn patience(&self) -> Duration {
+        let core = self.engine.core();
+        if core.has_work() {
+            return Duration::ZERO;
+        }
+        let mut millis = if self.publisher.has_waiting() { VIEW_MILLIS } else { IDLE_MILLIS };
+        if let Some(at) = core.next_deadline() {
+            millis = millis.min(at.0.saturating_sub(self.shared.now().0).max(5));
+        }
+        Duration::from_millis(millis)
+    }
+
+    fn deliver(&self, effects: &mut Effects<Ticket>) {
+        if effects.answers.is_empty() {
+            return;
+        }
+        let posts: Vec<Arc<PostBox>> = lock(&self.shared.posts).clone();
+        let mut bundles: Vec<Vec<(oneshot::Sender<Answer>, Answer)>> =
+            posts.iter().map(|_| Vec::new()).collect();
+        let mut answered = 0;
+        for (ticket, answer) in effects.answers.drain(..) {
+            answered += ticket.ballots;
+            let post = ticket.post.and_then(|post| posts.iter().position(|known| Arc::ptr_eq(known, &post)));
+            match post {
+                Some(at) => bundles[at].push((ticket.reply, answer)),
+                // An asker that has gone away is not an error: what was decided stands in the log.
+                None => drop(ticket.reply.send(answer)),
+            }
+        }
+        self.shared.inbox.ballots.fetch_sub(answered, Ordering::AcqRel);
+        for (post, mut bundle) in posts.iter().zip(bundles) {
+            if !bundle.is_empty() {
+                lock(&post.answers).append(&mut bundle);
+                post.notify.notify_one();
+            }
+        }
+    }
+
+    fn close_posts(&self) {
+        for post in lock(&self.shared.posts).iter() {
+            post.is_closed.store(true, Ordering::Release);
+            post.notify.notify_one();
+        }
+    }
+}
+
+/// Turns the core's changes into what readers see.
+struct Publisher {
+    shared: Arc<Shared>,
+    handles: Vec<Arc<ElectionHandle>>,
+    waiting: BTreeSet<ElectionIndex>,
+    published_at: u64,
+    version: u64,
+}
+
+impl Publisher {
+    fn new(shared: Arc<Shared>) -> Self {
+        Publisher { shared, handles: Vec::new(), waiting: BTreeSet::new(), published_at: 0, version: 0 }
+    }
+
+    fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn publish_all(&mut self, engine: &mut Engine<FileStorage, Ticket>) -> Result<(), NodeError> {
+        let count = engine.core().state().elections().len();
+        self.waiting =
+            (0..count).map(|index| ElectionIndex(u32::try_from(index).expect("limited"))).collect();
+        self.publish_directory(engine)?;
+        self.publish_views(engine);
+        self.set_gauges(engine, ClockReading { now: UnixMillis(0), is_steady: true });
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        engine: &mut Engine<FileStorage, Ticket>,
+        effects: &mut Effects<Ticket>,
+        clock: ClockReading,
+    ) -> Result<(), NodeError> {
+        self.waiting.append(&mut effects.changed);
+        if effects.directory_changed {
+            effects.directory_changed = false;
+            self.publish_directory(engine)?;
+        }
+        for (election, note) in effects.checkpoints.drain(..) {
+            let handle = &self.handles[election.0 as usize];
+            let mut view = ElectionView::clone(&handle.view.load());
+            view.checkpoint = Some(note.into());
+            handle.view.store(Arc::new(view));
+            self.waiting.insert(election);
+        }
+        let monotonic = lock(&self.shared.clock).monotonic();
+        let is_quiet = !engine.core().has_work() && lock(&self.shared.inbox.queue).events.is_empty();
+        if !self.waiting.is_empty() && (is_quiet || monotonic >= self.published_at + VIEW_MILLIS) {
+            self.published_at = monotonic;
+            self.publish_views(engine);
+        }
+        for item in effects.feed.drain(..) {
+            let election = Arc::clone(&self.handles[item.election.0 as usize]);
+            let event = FeedEvent {
+                election,
+                position: item.position,
+                at: item.at,
+                leaf_index: item.leaf.0,
+                what: item.what,
+            };
+            // Nobody listening is fine.
+            let _ = self.shared.feed.send(event);
+        }
+        self.set_gauges(engine, clock);
+        Ok(())
+    }
+
+    fn set_gauges(&self, engine: &Engine<FileStorage, Ticket>, clock: ClockReading) {
+        let gauges = &self.shared.gauges;
+        let position = engine.committed().0;
+        if gauges.position.swap(position, Ordering::Relaxed) != position {
+            gauges.batches.fetch_add(1, Ordering::Relaxed);
+            let ballots = engine.core().state().elections().iter().map(|election| election.ballots).sum();
+            gauges.ballots.store(ballots, Ordering::Relaxed);
+        }
+        gauges.is_full.store(engine.is_full(), Ordering::Relaxed);
+        gauges.is_steady.store(clock.is_steady, Ordering::Relaxed);
+    }
+
+    fn publish_directory(&mut self, engine: &mut Engine<FileStorage, Ticket>) -> Result<(), NodeError> {
+        while self.handles.len() < engine.core().state().elections().len() {
+            let index = ElectionIndex(u32::try_from(self.handles.len()).expect("elections are limited"));
+            let handle = self.new_handle(engine, index)?;
+            self.handles.push(Arc::new(handle));
+        }
+        let state = engine.core().state();
+        let facts = state.ledger.as_ref().expect("an open engine is founded");
+        self.version += 1;
+        let directory = Arc::new(Directory {
+            version: self.version,
+            elections: self.handles.iter().map(|handle| (handle.slug.clone(), Arc::clone(handle))).collect(),
+            by_index: self.handles.clone(),
+            rooms: state.rooms().clone(),
+            officer: facts.officer.clone(),
+        });
+        self.shared.directory.store(Arc::clone(&directory));
+        self.shared.directory_watch.send_replace(directory);
+        Ok(())
+    }
+
+    fn new_handle(
+        &self,
+        engine: &mut Engine<FileStorage, Ticket>,
+        index: ElectionIndex,
+    ) -> Result<ElectionHandle, NodeError> {
+        let readers = engine.readers(index)?;
+        let ledger = engine.reader();
+        let view = Arc::new(view_of(engine, index, None));
+        let core = engine.core();
+        let election = core.state().election(index).expect("the election exists");
+        let definition_json: Arc<str> = election.definition.to_json().into();
+        let facts = core.state().ledger.as_ref().expect("an open engine is founded");
+        let context: Arc<ReceiptContext> = Arc::clone(&core.tree(index).context);
+        Ok(ElectionHandle {
+            index,
+            id: election.id,
+            slug: election.definition.slug.clone(),
+            definition: Arc::clone(&election.definition),
+            definition_hash: Hash(election.definition.hash()),
+            definition_json,
+            roll: election.roll.clone(),
+            tag_key: self.shared.keys.voter_tags(election.id),
+            readers,
+            ledger,
+            keys: Arc::clone(&self.shared.keys),
+            context: ArcSwap::new(context),
+            node_keys: ArcSwap::from_pointee(facts.keys.clone()),
+            watch: watch::Sender::new(Arc::clone(&view)),
+            view: ArcSwap::new(view),
+        })
+    }
+
+    fn publish_views(&mut self, engine: &Engine<FileStorage, Ticket>) {
+        for election in std::mem::take(&mut self.waiting) {
+            let handle = &self.handles[election.0 as usize];
+            let checkpoint = handle.view.load().checkpoint.clone();
+            let view = Arc::new(view_of(engine, election, checkpoint));
+            handle.view.store(Arc::clone(&view));
+            handle.watch.send_replace(view);
+        }
+    }
+}
+
+fn view_of(
+    engine: &Engine<FileStorage, Ticket>,
+    index: ElectionIndex,
+    checkpoint: Option<Arc<str>>,
+) -> ElectionView {
+    let core = engine.core();
+    let election = core.state().election(index).expect("the election exists");
+    let tree = core.tree(index);
+    let has_leaves = tree.edge.size().0 > 0;
+    ElectionView {
+        state: election.state,
+        position: engine.committed(),
+        at: core.state().now,
+        closes_at: election.closes_at,
+        opened_at: election.opened_at,
+        closed_at: election.closed_at,
+        tree_size: tree.edge.size().0,
+        root: tree.edge.root(),
+        ballots_accepted: election.ballots,
+        checkpoint: checkpoint.or_else(|| has_leaves.then(|| core.checkpoint(index).into())),
+        results: Arc::new(Results::of(election)),
+        acts: Arc::clone(&tree.acts),
+        epochs: election.epochs.clone(),
+        needs_draw: election.needs_draw(),
+        closing_root: tree.closing_root,
+    }
+}
+
+/// Reaches a running node from anywhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    pub fn now(&self) -> UnixMillis {
+        self.shared.now()
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    pub fn directory(&self) -> Arc<Directory> {
+        self.shared.directory.load_full()
+    }
+
+    /// Follows elections and rooms as they are made and changed.
+    pub fn directory_watch(&self) -> watch::Receiver<Arc<Directory>> {
+        self.shared.directory_watch.subscribe()
+    }
+
+    pub fn election(&self, slug: &str) -> Option<Arc<ElectionHandle>> {
+        self.shared.directory.load().election(slug).cloned()
+    }
+
+    /// Every accepted ballot and act from now on; a follower that is slower than 65,536 events loses the oldest.
+    pub fn feed(&self) -> broadcast::Receiver<FeedEvent> {
+        self.shared.feed.subscribe()
+    }
+
+    pub fn status(&self) -> NodeStatus {
+        let gauges = &self.shared.gauges;
+        NodeStatus {
+            position: gauges.position.load(Ordering::Relaxed),
+            ballots_waiting: self.shared.inbox.ballots.load(Ordering::Relaxed),
+            ballots_waiting_max: self.shared.inbox.ballots_max,
+            batches: gauges.batches.load(Ordering::Relaxed),
+            ballots_accepted: gauges.ballots.load(Ordering::Relaxed),
+            storage_full: gauges.is_full.load(Ordering::Relaxed),
+            clock_steady: gauges.is_steady.load(Ordering::Relaxed),
+            now: self.now(),
+            elections: self.directory().by_index.len(),
+        }
+    }
+
+    /// An officer says that the wall clock is right after it stepped.
+    pub fn confirm_clock(&self) {
+        lock(&self.shared.clock).confirm();
+    }
+
+    /// An edge for one worker.
+    pub fn edge(&self) -> Result<Edge, NodeError> {
+        Ok(Edge::new(Arc::clone(&self.shared), system_random()?))
+    }
+
+    /// A mailbox for one worker. To be called within the worker's tokio runtime.
+    pub fn mailbox(&self) -> Mailbox {
+        let post = Arc::new(PostBox::default());
+        lock(&self.shared.posts).push(Arc::clone(&post));
+        tokio::spawn(hand_out(Arc::clone(&post)));
+        Mailbox { shared: Arc::clone(&self.shared), post }
+    }
+
+    /// An officer's act; answered once it is committed.
+    pub async fn act(&self, request: OfficerRequest) -> Result<Acted, SubmitError> {
+        let command = self.command(request)?;
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket { post: None, ballots: 0, reply };
+        self.shared.inbox.push(Event::Officer(self.shared.stamp(), Box::new(command), ticket), 0)?;
+        match answer.await {
+            Ok(Answer::Acted(acted)) => Ok(*acted),
+            Ok(Answer::Refused(error)) => Err(error),
+            _ => Err(SubmitError::Stopping),
+        }
+    }
+
+    fn command(&self, request: OfficerRequest) -> Result<OfficerCommand, SubmitError> {
+        Ok(match request {
+            OfficerRequest::Create(definition, voters) => self.create(&definition, voters)?,
+            OfficerRequest::Open(slug) => OfficerCommand::Open { slug },
+            OfficerRequest::Pause(slug) => OfficerCommand::Pause { slug },
+            OfficerRequest::Close(slug) => OfficerCommand::Close { slug },
+            OfficerRequest::Publish(slug) => OfficerCommand::Publish { slug },
+            OfficerRequest::Cancel(slug, reason) => OfficerCommand::Cancel { slug, reason },
+            OfficerRequest::Extend(slug, closes_at) => OfficerCommand::Extend { slug, closes_at },
+            OfficerRequest::Draw(slug, seed) => self.draw(slug, &seed)?,
+            OfficerRequest::Rehearse(slug, voters) => {
+                let definition = self.found(&slug)?.definition.rehearsal();
+                self.create(&definition, voters)?
+            }
+            OfficerRequest::Repeat(slug, next, voters) => {
+                let definition = self.found(&slug)?.definition.repeat(next);
+                self.create(&definition, voters)?
+            }
+            OfficerRequest::CreateRoom { title, pace, elections } => {
+                let code = RoomCode::from_random(system_random().map_err(|_| SubmitError::Unreadable)?);
+                OfficerCommand::CreateRoom { code, title, pace, elections }
+            }
+            OfficerRequest::AddToRoom { code, slug } => OfficerCommand::AddToRoom { code, slug },
+            OfficerRequest::ShowScreen { code, screen } => OfficerCommand::ShowScreen { code, screen },
+        })
+    }
+
+    fn found(&self, slug: &Slug) -> Result<Arc<ElectionHandle>, SubmitError> {
+        let missing = || SubmitError::Rejected(Rejection::NoSuchElection(slug.to_string()));
+        self.election(slug.as_str()).ok_or_else(missing)
+    }
+
+    /// A list becomes a roll here: ids turn into tags, and places are dealt in shuffled order.
+    fn create(
+        &self,
+        definition: &election::Definition,
+        voters: Vec<ListedVoter>,
+    ) -> Result<OfficerCommand, SubmitError> {
+        if definition.eligibility == Eligibility::Open && !voters.is_empty() {
+            let max = election::roll::ROLL_VOTERS_MAX;
+            return Err(SubmitError::Rejected(Rejection::ListSize { max }));
+        }
+        let id = ElectionId::derive(self.shared.identity.ledger, &definition.slug);
+        let key = self.shared.keys.voter_tags(id);
+        let entry = |voter: &ListedVoter| RollEntry {
+            voter: tag_of_text(&key, &voter.id),
+            weight: voter.weight,
+            group: None,
+        };
+        let mut roll: Vec<RollEntry> = voters.iter().map(entry).collect();
+        roll.shuffle(&mut rand::rng());
+        Ok(OfficerCommand::Create { definition: definition.to_json(), roll })
+    }
+
+    fn draw(&self, slug: Slug, seed: &[u8; 32]) -> Result<OfficerCommand, SubmitError> {
+        let root = self.found(&slug)?.view().closing_root;
+        let root = root.ok_or_else(|| SubmitError::Rejected(Rejection::NothingToDraw(slug.clone())))?;
+        let (seed, closing_root) = (election::hex(seed), root.to_hex());
+        Ok(OfficerCommand::Draw { slug, source: DrawSource::Public, seed, closing_root })
+    }
+}
+
+/// Hands answers out on the worker that waits for them.
+async fn hand_out(post: Arc<PostBox>) {
+    loop {
+        post.notify.notified().await;
+        let answers = std::mem::take(&mut *lock(&post.answers));
+        for (reply, answer) in answers {
+            // A voter who has gone away may ask again with the same key.
+            let _ = reply.send(answer);
+        }
+        if post.is_closed.load(Ordering::Acquire) {
+            return;
+        }
+    }
+}
+
+/// One worker's way to the writer and back.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    shared: Arc<Shared>,
+    post: Arc<PostBox>,
+}
+
+impl Mailbox {
+    /// Casts one ballot. `Ok` once it is committed.
+    pub async fn cast(&self, ballot: PreparedBallot) -> Result<CastReceipt, SubmitError> {
+        let (ticket, answer) = self.ticket(1);
+        self.shared.inbox.push(Event::Cast(ballot, ticket), 1)?;
+        match answer.await {
+            Ok(Answer::Cast(receipt)) => Ok(*receipt),
+            Ok(Answer::Refused(error)) => Err(error),
+            Ok(Answer::Repeated(repeat)) => {
+                let election = self.election(repeat.election)?;
+                lookup::resolve(&election, &self.shared.voters, &repeat, self.shared.now())
+            }
+            _ => Err(SubmitError::Stopping),
+        }
+    }
+
+    /// Casts the ballots of one bulk request; answers in their order.
+    pub async fn cast_many(&self, chunk: PreparedChunk) -> Result<Vec<BulkAnswer>, SubmitError> {
+        let ballots = chunk.ballots.len();
+        let election = self.election(chunk.election)?;
+        let (ticket, answer) = self.ticket(ballots);
+        self.shared.inbox.push(Event::Chunk(chunk, ticket), ballots)?;
+        let Ok(Answer::Chunk(mut answers)) = answer.await else { return Err(SubmitError::Stopping) };
+        for answer in &mut answers {
+            if let BulkAnswer::Repeated(repeat) = answer {
+                *answer = lookup::resolve_line(&election, &self.shared.voters, repeat, self.shared.now());
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Whether a voter has voted, with receipts. Reads the disk; does not bother the writer.
+    pub fn voter(&self, election: &ElectionHandle, voter: &Voter) -> Result<VoterStatus, ReadError> {
+        let mut receipts = Vec::new();
+        for leaf in lookup::leaves_of(election, &self.shared.voters, voter.tag)? {
+            let opening = election.ballot_opening(leaf)?;
+            receipts.push(lookup::receipt_of(election, leaf, &opening, self.shared.now())?);
+        }
+        Ok(VoterStatus { receipts })
+    }
+
+    fn election(&self, index: ElectionIndex) -> Result<Arc<ElectionHandle>, SubmitError> {
+        let directory = self.shared.directory.load();
+        let missing = || SubmitError::Rejected(Rejection::NoSuchElection(index.0.to_string()));
+        directory.by_index.get(index.0 as usize).cloned().ok_or_else(missing)
+    }
+
+    fn ticket(&self, ballots: usize) -> (Ticket, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (Ticket { post: Some(Arc::clone(&self.post)), ballots, reply }, answer)
+    }
+}
