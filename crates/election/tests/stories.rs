@@ -168,11 +168,27 @@ fn a_winner_and_the_vote_that_came_twice() {
         7s cast lunch n5 ramen
         7s results lunch
         8s publish lunch
-    "#), @r###"
+    "#), @r#"
     create lunch
     refused: voting in `lunch` is not open: it is draft; the ballot was not cast [election_not_open]
-    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"64ae54cf51d98c4c2dabf53e35cd9a5fe56c5e9e3eaf83ae51b18e86c9acb3ad","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
-    "###);
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"e3f9303168988b4bdad84102405bbfd3bfdfb7055b02db2b301dd8081294f063","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    refused: this voter has voted already; the earlier ballot counts [already_voted]
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    refused: this voter has voted already; the earlier ballot counts [already_voted]
+    refused: the ballot cannot be read: contest 0 names a choice that does not exist, twice, or out of order [invalid_ballot]
+    {"act":"paused","at":"1970-01-01T00:00:04.000Z","by":"officer"}
+    refused: voting in `lunch` is not open: it is paused; the ballot was not cast [election_not_open]
+    {"act":"resumed","at":"1970-01-01T00:00:05.000Z","by":"officer"}
+    ballot 3 at leaf 6
+    ballot 4 at leaf 7
+    refused: `lunch` is open: only a closed election can be published [wrong_state]
+    {"act":"closed","at":"1970-01-01T00:00:06.000Z","by":"officer","reason":"officer","ballots":5,"voters":5}
+    refused: voting in `lunch` is not open: it is closed; the ballot was not cast [election_not_open]
+    5 ballots, 5 voters, weight 5: peanut-butter-and-jelly 3 ramen 1 blank 1 -> The winner is Peanut Butter and Jelly with 3 votes
+    {"act":"published","at":"1970-01-01T00:00:08.000Z","by":"officer","result":"680d59bf2d086df22a08dd97c41d325492bef840d184ffdd0d9e17c57e1f31d9"}
+    "#);
 }
 
 #[test]
@@ -185,7 +201,15 @@ fn the_ballot_that_arrived_at_the_deadline_counts_and_the_next_does_not() {
         61s cast lunch n2 sushi
         62s deadline lunch
         62s results lunch
-    "#), @"");
+    "#), @r#"
+    create lunch
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"b9e7884a9acca346602ae88a87df72d0a3cc54790b564f4198873df2f0861331","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    {"act":"closed","at":"1970-01-01T00:01:00.000Z","by":"rule","reason":"deadline","ballots":1,"voters":1}
+    refused: voting in `lunch` is not open: it is closed; the ballot was not cast [election_not_open]
+    refused: `lunch` is closed: only an open or paused election can be closed [wrong_state]
+    1 ballots, 1 voters, weight 1: pizza 1 sushi 0 blank 0 -> The winner is Pizza with 1 vote
+    "#);
 }
 
 #[test]
@@ -209,7 +233,26 @@ fn a_tie_is_declared_drawn_or_waits_for_its_lot() {
         5s results lot
         6s publish lot
         7s draw hero
-    "#), @"");
+    "#), @r#"
+    create hero
+    create lot
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"3a3866721eee7ef94ba58a9671418634e1022f9f60fc0dee43d5aaa9fa0b648e","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"37007034155a6286ef18368068d1ecb8142667acf5ffc0c5f2045ccb67259747","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    {"act":"closed","at":"1970-01-01T00:00:03.000Z","by":"officer","reason":"officer","ballots":2,"voters":2}
+    2 ballots, 2 voters, weight 2: harry-potter 1 darth-vader 1 blank 0 -> It's a tie between Harry Potter (1 vote) and Darth Vader (1 vote)
+    {"act":"closed","at":"1970-01-01T00:00:03.000Z","by":"officer","reason":"officer","ballots":2,"voters":2}
+    2 ballots, 2 voters, weight 2: harry-potter 1 darth-vader 1 blank 0 -> It's a tie between Harry Potter (1 vote) and Darth Vader (1 vote), to be drawn by lot
+    refused: `lot` is closed: a tie waits for its draw; draw the lot first [wrong_state]
+    {"act":"drawn","at":"1970-01-01T00:00:05.000Z","by":"rule","source":"server","seed":"1111111111111111111111111111111111111111111111111111111111111111","closing_root":"2222222222222222222222222222222222222222222222222222222222222222"}
+    refused: `lot` has no tie to draw [nothing_to_draw]
+    2 ballots, 2 voters, weight 2: harry-potter 1 darth-vader 1 blank 0 -> The winner is Darth Vader with 1 vote, drawn by lot by the server from Harry Potter and Darth Vader
+    {"act":"published","at":"1970-01-01T00:00:06.000Z","by":"officer","result":"87e2179ae17523a9dcd70c08c9e45781f23c0dbffe3f568283721c3796be724e"}
+    refused: `hero` has no tie to draw [nothing_to_draw]
+    "#);
 }
 
 #[test]
@@ -229,7 +272,22 @@ fn a_motion_counts_weights_in_tally_quorum_and_base() {
         5s cast again cem no
         5s cast again dee blank
         5s results again
-    "#), @"");
+    "#), @r#"
+    list board
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"f467fb3f0bf4cdfc1f5cc99986564f7b9fc41937323c3b4e390727ff48e1e15f","roll":"b14afe11f4f9c3f47137a25e6f2230263b708f35d9efdabd300a35c2107b205a","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    refused: this voter is not on the list of `board` [not_on_list]
+    ballot 1 at leaf 2
+    {"act":"closed","at":"1970-01-01T00:00:03.000Z","by":"officer","reason":"officer","ballots":2,"voters":2}
+    2 ballots, 2 voters, weight 15: yes 10 no 0 abstain 5 blank 0 -> Motion passed: 10 of 10, needed 7
+    list again
+    {"act":"opened","at":"1970-01-01T00:00:05.000Z","by":"officer","definition":"80240622560173cb27822ee242d0f3a3fbba8bb6e31f4c7fa91d7cdc53a95e1d","roll":"b14afe11f4f9c3f47137a25e6f2230263b708f35d9efdabd300a35c2107b205a","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    ballot 3 at leaf 4; {"act":"closed","at":"1970-01-01T00:00:05.000Z","by":"rule","reason":"voters","ballots":4,"voters":4}
+    4 ballots, 4 voters, weight 30: yes 18 no 7 abstain 0 blank 5 -> Motion passed: 18 of 25, needed 17
+    "#);
 }
 
 #[test]
@@ -250,7 +308,23 @@ fn the_last_ballot_counts_and_a_repeated_request_is_known() {
         6s cast show phone b
         7s close show
         7s results show
-    "#), @"");
+    "#), @r#"
+    create seat
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"b7ad9e90c4ec49a51d57283b81e6d30142fdb52120a1f1ff5e9b2e0d63420523","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    refused: this request was answered before [already_voted]
+    ballot 1 at leaf 2, replaces leaf 1
+    refused: this request was answered before [already_voted]
+    1 ballots, 1 voters, weight 1: a 0 b 0 c 1 blank 0 -> open
+    create show
+    {"act":"opened","at":"1970-01-01T00:00:05.000Z","by":"officer","definition":"02c889fcd16649f3cb390f06a6658b4d6e88b023767e68593af41cda79d16081","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    refused: this request was answered before [already_voted]
+    ballot 1 at leaf 2
+    refused: this voter has cast all 2 ballots allowed; the earlier ones count [already_voted]
+    {"act":"closed","at":"1970-01-01T00:00:07.000Z","by":"officer","reason":"officer","ballots":2,"voters":1}
+    2 ballots, 1 voters, weight 2: a 1 b 1 blank 0 -> It's a tie between A (1 vote) and B (1 vote)
+    "#);
 }
 
 #[test]
@@ -274,7 +348,19 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
         fault(&format!(r#""closing":{{"at":"soon"}},{contest}"#)),
         fault(&format!(r#""closing":{{"click_grace_seconds":2}},{contest}"#)),
     ];
-    insta::assert_snapshot!(faults.join("\n"), @"");
+    insta::assert_snapshot!(faults.join("\n"), @"
+    not_supported secrecy: `secrecy`: `private` is not supported by this version
+    invalid_definition secrecy: `secrecy`: must be `open`, `private` or `sealed`
+    not_supported eligibility: `eligibility`: `roll` (a list of ids is: `list`) is not supported by this version
+    invalid_definition colour: the definition cannot be read: unknown field `colour`, expected one of `slug`, `title`, `description`, `organiser`, `rules`, `secrecy`, `eligibility`, `results`, `revote`, `ballots_per_voter`, `draw`, `shards`, `closing`, `groups`, `rehearsal_of`, `follows`, `round`, `contest` at line 1 column 32
+    invalid_definition contest: `contest`: an election has 1 to 50 contests
+    not_supported contest[0].method: `contest[0].method`: `stv` is not supported by this version
+    invalid_definition contest[0].choices[1]: `contest[0].choices[1]`: `a` is there twice; give each choice its own name or id
+    invalid_definition contest[0].choose: `contest[0].choose`: min and max must be 0 <= min <= max <= 1, max at least 1
+    invalid_definition contest[0].choices[0].photo: `contest[0].choices[0].photo`: must begin with https://, http:// or /
+    invalid_definition closing.at: `closing.at`: must be a time like 2027-03-01T18:00:00Z
+    not_supported closing.click_grace_seconds: `closing.click_grace_seconds`: a grace after the deadline is not supported by this version
+    ");
 }
 
 #[test]

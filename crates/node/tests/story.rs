@@ -1,0 +1,139 @@
+//! A node from the outside: real files, a real writer thread.
+
+use election::answers::{GivenAnswer, GivenAnswers, encode};
+use election::{Definition, ElectionState, IdempotencyKey};
+use node::{
+    BulkAnswer, Edge, ElectionHandle, Handle, ListedVoter, Mailbox, Node, NodeConfig, OfficerRequest,
+    SubmitError,
+};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+const LUNCH: &str = r#"{"slug":"lunch","title":"Lunch?","results":"live","contest":[{"id":"food","title":"Food","choices":["Pizza","Sushi"]}]}"#;
+
+struct Running {
+    node: Node,
+    handle: Handle,
+    mailbox: Mailbox,
+    edge: Edge,
+}
+
+fn start(data: &Path) -> Running {
+    let started = Node::start(NodeConfig::standard(data)).unwrap();
+    let handle = started.handle;
+    Running { node: started.node, mailbox: handle.mailbox(), edge: handle.edge().unwrap(), handle }
+}
+
+async fn create(running: &Running, json: &str, voters: Vec<ListedVoter>) -> Arc<ElectionHandle> {
+    let definition = Definition::from_json(json).unwrap();
+    let slug = definition.slug.clone();
+    running.handle.act(OfficerRequest::Create(Box::new(definition), voters)).await.unwrap();
+    running.handle.act(OfficerRequest::Open(slug.clone())).await.unwrap();
+    running.handle.election(slug.as_str()).unwrap()
+}
+
+fn answers(election: &ElectionHandle, choice: &str) -> election::EncodedAnswers {
+    let given = GivenAnswers(vec![("food".into(), GivenAnswer::Choices(vec![choice.into()]))]);
+    encode(&election.definition, &given).unwrap()
+}
+
+async fn cast(
+    running: &mut Running,
+    election: &ElectionHandle,
+    token: &str,
+    choice: &str,
+    key: IdempotencyKey,
+) -> Result<node::CastReceipt, SubmitError> {
+    let voter = running.edge.verify_voter(token, election).unwrap();
+    let ballot = running.edge.prepare(election, voter, key, &answers(election, choice), None);
+    running.mailbox.cast(ballot).await
+}
+
+fn record(election: &Arc<ElectionHandle>) -> String {
+    let mut text = String::new();
+    node::RecordReader::new(Arc::clone(election)).unwrap().read_to_string(&mut text).unwrap();
+    text
+}
+
+#[tokio::test]
+async fn a_ballot_gets_a_receipt_that_proves_itself_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let election = create(&running, LUNCH, Vec::new()).await;
+    let token = running.edge.new_session(Some(&election)).unwrap();
+    let key = IdempotencyKey::from_text("try-1");
+    let receipt = cast(&mut running, &election, &token, "pizza", key).await.unwrap();
+    proof::receipt::verify(&receipt.to_receipt(), Some(&running.handle.identity().key)).unwrap();
+    assert_eq!((receipt.leaf_index, receipt.ballot_index, receipt.is_repeat), (1, 0, false));
+
+    let again = cast(&mut running, &election, &token, "pizza", key).await.unwrap();
+    assert_eq!((again.leaf, again.leaf_index, again.is_repeat), (receipt.leaf, 1, true));
+    proof::receipt::verify(&again.to_receipt(), Some(&running.handle.identity().key)).unwrap();
+    let other = cast(&mut running, &election, &token, "sushi", key).await.unwrap_err();
+    assert_eq!(other.code(), "idempotency_key_reused");
+    let no_key = cast(&mut running, &election, &token, "pizza", IdempotencyKey::NONE).await.unwrap_err();
+    assert_eq!(no_key.code(), "already_voted");
+
+    let before = record(&election);
+    running.node.stop().unwrap();
+    for wipe in [false, true] {
+        if wipe {
+            std::fs::remove_dir_all(folder.path().join("cache")).unwrap();
+        }
+        let mut running = start(folder.path());
+        let election = running.handle.election("lunch").unwrap();
+        assert_eq!(record(&election), before, "the same log gives the same bytes");
+        let again = cast(&mut running, &election, &token, "pizza", key).await.unwrap();
+        assert_eq!((again.leaf, again.leaf_index), (receipt.leaf, 1));
+        let proof = election.proof(1).unwrap();
+        let (leaf, size) = (proof::LeafIndex(1), proof::TreeSize(proof.size));
+        proof::verify_inclusion(&proof.leaf, leaf, size, &proof.path, &proof.root).unwrap();
+        running.node.stop().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn bulk_ballots_are_answered_line_by_line_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let election = create(&running, LUNCH, Vec::new()).await;
+    let mut chunk = running.edge.new_chunk(&election, false);
+    for line in 0..1000 {
+        let voter = running.edge.voter_by_text(&election, &format!("phone-{}", line % 999)).unwrap();
+        let answers = answers(&election, if line % 3 == 0 { "pizza" } else { "sushi" });
+        running.edge.prepare_line(&mut chunk, &election, voter, IdempotencyKey::NONE, &answers, None);
+    }
+    let lines = running.mailbox.cast_many(chunk).await.unwrap();
+    let accepted = lines.iter().filter(|line| matches!(line, BulkAnswer::Accepted(_))).count();
+    assert_eq!(accepted, 999);
+    assert!(matches!(&lines[999], BulkAnswer::Refused(error) if error.code() == "already_voted"));
+    let view = election.view();
+    assert_eq!((view.results.ballots, view.tree_size), (999, 1000));
+    running.node.stop().unwrap();
+}
+
+#[tokio::test]
+async fn the_last_of_the_list_closes_the_vote_and_the_server_draws_the_tie() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let json = r#"{"slug":"board","title":"Board","eligibility":"list","draw":"server","closing":{"after_voters":"all"},
+        "contest":[{"id":"food","title":"Food","choices":["Pizza","Sushi"]}]}"#;
+    let voters = ["u1", "u2"].map(|id| ListedVoter { id: id.to_owned(), weight: 1 }).to_vec();
+    let election = create(&running, json, voters).await;
+    assert!(running.edge.list_token(&election, "stranger").is_err());
+    for (id, choice) in [("u1", "pizza"), ("u2", "sushi")] {
+        let token = running.edge.list_token(&election, id).unwrap();
+        cast(&mut running, &election, &token, choice, IdempotencyKey::NONE).await.unwrap();
+    }
+    let mut views = election.watch();
+    while views.borrow_and_update().needs_draw || election.view().state != ElectionState::Closed {
+        tokio::time::timeout(std::time::Duration::from_secs(10), views.changed()).await.unwrap().unwrap();
+    }
+    let sentences = election.view().results.sentences();
+    assert!(sentences[0].contains("drawn by lot by the server"), "{sentences:?}");
+    running.handle.act(OfficerRequest::Publish("board".parse().unwrap())).await.unwrap();
+    let text = record(&election);
+    assert_eq!(text.lines().filter(|line| line.contains(r#""act":"#)).count(), 4, "{text}");
+    running.node.stop().unwrap();
+}
