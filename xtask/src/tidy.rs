@@ -40,6 +40,7 @@ pub fn check(root: &Path) -> Result<Findings> {
             check_file(root, name, &text, &mut findings);
         }
     }
+    unlisted_decisions(root, &files, &mut findings.errors);
     findings.errors.sort();
     findings.errors.dedup();
     Ok(findings)
@@ -131,6 +132,18 @@ fn dead_links(root: &Path, name: &str, text: &str, errors: &mut Vec<String>) {
             if !outside && !root.join(folder).join(file).exists() {
                 errors.push(format!("{name}:{number}: link to `{target}`, which is not there"));
             }
+        }
+    }
+}
+
+/// Each decision has its line in the index.
+fn unlisted_decisions(root: &Path, files: &str, errors: &mut Vec<String>) {
+    const FOLDER: &str = "docs/decisions";
+    let index = std::fs::read_to_string(root.join(FOLDER).join("README.md")).unwrap_or_default();
+    let names = files.lines().filter_map(|name| name.strip_prefix(FOLDER)?.strip_prefix('/'));
+    for name in names.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())) {
+        if !index.contains(&format!("({name})")) {
+            errors.push(format!("{FOLDER}/README.md: no line for {name}"));
         }
     }
 }
