@@ -5,10 +5,14 @@ use crate::{EntryHeader, EntryKind, LedgerId, LogPoint, Position};
 
 pub const FORMAT_VERSION: u8 = 1;
 
-/// A segment's header; the rest of its first 4,096 bytes is zeros, so that no later write touches the header's page.
+/// A segment's header; the rest of its first page is zeros, so that no later write touches the header's page.
 pub const SEGMENT_HEADER_BYTES: usize = 76;
+/// Unit in which a disk or a page cache loses bytes. Header, mark and entries of a segment have no page in common.
+pub const PAGE_BYTES: u64 = 4096;
+/// Where a segment's mark stands: the only bytes of a segment that are ever written twice.
+pub const MARK_OFFSET: u64 = PAGE_BYTES;
 /// Where the first entry of a segment begins.
-pub const SEGMENT_DATA_OFFSET: u64 = 4096;
+pub const SEGMENT_DATA_OFFSET: u64 = 2 * PAGE_BYTES;
 const SEGMENT_MAGIC: [u8; 4] = *b"HuSg";
 
 /// An entry's header; its payload follows, the next header follows that, without padding.
@@ -51,7 +55,7 @@ impl SegmentHeader {
 
     /// Reads the first page of a segment; checks its zeros too.
     pub fn decode(page: &[u8]) -> Result<Self, SegmentHeaderError> {
-        assert_eq!(page.len() as u64, SEGMENT_DATA_OFFSET, "a segment header is read with its whole page");
+        assert_eq!(page.len() as u64, PAGE_BYTES, "a segment header is read with its whole page");
         let (header, rest) = page.split_at(SEGMENT_HEADER_BYTES);
         if header[..4] != SEGMENT_MAGIC {
             return Err(SegmentHeaderError::Damaged("its first bytes are not those of a segment"));
@@ -136,8 +140,13 @@ impl StoredHeader {
         ENTRY_HEADER_BYTES as u64 + u64::from(self.header.length)
     }
 
-    pub fn is_mark(&self) -> bool {
-        self.header.kind == EntryKind::MARK
+    /// What a segment's mark says is synced; `None` where these bytes are not a mark of `ledger`: there is none, or
+    /// the machine stopped while it was written.
+    pub fn decode_mark(bytes: &[u8], ledger: LedgerId) -> Option<LogPoint> {
+        let stored = Self::decode(bytes)?;
+        let header = &stored.header;
+        let sound = stored.ledger == ledger && header.kind == EntryKind::MARK && header.position == header.mark;
+        sound.then_some(LogPoint { position: header.position, hash: header.previous })
     }
 }
 
@@ -146,7 +155,7 @@ pub fn entry_hash(header: &[u8], payload: &[u8]) -> Hash {
     sha256(&[header, payload])
 }
 
-/// The record that says everything up to `last` is synced.
+/// The record that says everything up to `last` is synced. It has the shape of an entry without a payload.
 pub fn encode_mark(ledger: LedgerId, last: LogPoint, epoch: u32, term: u64) -> [u8; ENTRY_HEADER_BYTES] {
     let header = EntryHeader {
         kind: EntryKind::MARK,

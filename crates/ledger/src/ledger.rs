@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::is_full;
 use crate::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, SEGMENT_HEADER_BYTES, SegmentHeader, encode_entry_header, encode_mark,
+    MARK_OFFSET, SEGMENT_DATA_OFFSET, SEGMENT_HEADER_BYTES, SegmentHeader, encode_entry_header, encode_mark,
     entry_hash,
 };
 use crate::open::{Recovery, open_folder, segment_files};
@@ -22,7 +22,7 @@ use crate::{
 /// Sizes of files and where the work is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LedgerOptions {
-    /// First segment; each next one is twice as long, up to `segment_bytes_max`. At least 8 KiB.
+    /// First segment; each next one is twice as long, up to `segment_bytes_max`. At least 16 KiB.
     pub segment_bytes_first: u64,
     /// At most 2 GiB. A batch that needs more gets a segment of its own size.
     pub segment_bytes_max: u64,
@@ -184,8 +184,7 @@ impl<S: Storage> Ledger<S> {
         let head = encode_entry_header(self.id, &header, entry.payload);
         let needed = (head.len() + entry.payload.len()) as u64;
         self.wipe_spoiled()?;
-        // Room for a mark is kept behind every entry.
-        let offset = if self.tail + needed + ENTRY_HEADER_BYTES as u64 <= self.segment.bytes {
+        let offset = if self.tail + needed <= self.segment.bytes {
             self.append_here(&head, entry.payload)?
         } else {
             self.append_in_next_segment(&head, entry.payload)?
@@ -201,24 +200,22 @@ impl<S: Storage> Ledger<S> {
     }
 
     fn append_here(&mut self, head: &[u8], payload: &[u8]) -> Result<u64, LedgerError> {
-        let offset = self.tail;
-        self.write_at_tail(&[head, payload])?;
+        if let Err(source) = self.segment.file.write_at(&[head, payload], self.tail) {
+            return Err(self.take_back(head.len() + payload.len(), source));
+        }
         self.segment.file.sync_data().map_err(|source| self.poison(source))?;
-        Ok(offset)
+        Ok(self.tail)
     }
 
-    /// Writes behind the last record. A write that fails for want of room is taken back, at once or before the next.
-    fn write_at_tail(&mut self, parts: &[&[u8]]) -> Result<(), LedgerError> {
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let Err(source) = self.segment.file.write_at(parts, self.tail) else { return Ok(()) };
-        self.spoiled_until = self.tail + bytes as u64;
+    /// After a failed write of `bytes` behind the last entry: what it left goes at once, or before the next write.
+    fn take_back(&mut self, bytes: usize, source: io::Error) -> LedgerError {
         if !is_full(&source) {
-            return Err(self.poison(source));
+            return self.poison(source);
         }
-        let full = LedgerError::Full { path: self.segment_path(), source };
+        self.spoiled_until = self.tail + bytes as u64;
         match self.wipe_spoiled() {
-            Err(error) if error.is_fatal() => Err(error),
-            _ => Err(full),
+            Err(error) if error.is_fatal() => error,
+            _ => LedgerError::Full { path: self.segment_path(), source },
         }
     }
 
@@ -240,7 +237,7 @@ impl<S: Storage> Ledger<S> {
     /// Begins the next segment with this entry: written and synced under the prepared file's name, and only then
     /// renamed. So a segment's file exists under its name only if its first entry is safe.
     fn append_in_next_segment(&mut self, head: &[u8], payload: &[u8]) -> Result<u64, LedgerError> {
-        let needed = SEGMENT_DATA_OFFSET + (head.len() + payload.len() + ENTRY_HEADER_BYTES) as u64;
+        let needed = SEGMENT_DATA_OFFSET + (head.len() + payload.len()) as u64;
         let Prepared { file, bytes } = self
             .preparer
             .take(needed, self.next_segment_bytes())
@@ -323,10 +320,12 @@ impl<S: Storage> Log for Ledger<S> {
         }
         self.wipe_spoiled()?;
         let mark = encode_mark(self.id, self.last, self.epoch, self.term);
-        self.write_at_tail(&[&mark])?;
+        match self.segment.file.write_at(&[&mark], MARK_OFFSET) {
+            Ok(()) => {}
+            Err(source) if is_full(&source) => return Err(LedgerError::Full { path: self.segment_path(), source }),
+            Err(source) => return Err(self.poison(source)),
+        }
         self.segment.file.sync_data().map_err(|source| self.poison(source))?;
-        self.tail += mark.len() as u64;
-        self.spoiled_until = self.tail;
         self.marked = self.last.position;
         Ok(())
     }
@@ -355,8 +354,8 @@ pub(crate) struct Parts<F> {
 fn check_options(options: &LedgerOptions) {
     let sizes = options.segment_bytes_first..=options.segment_bytes_max;
     assert!(
-        !sizes.is_empty() && *sizes.start() >= 8 << 10 && *sizes.end() <= 2 << 30,
-        "segments are of 8 KiB to 2 GiB, the first the smallest"
+        !sizes.is_empty() && *sizes.start() >= 16 << 10 && *sizes.end() <= 2 << 30,
+        "segments are of 16 KiB to 2 GiB, the first the smallest"
     );
 }
 

@@ -8,6 +8,8 @@
 //! | a record that is not whole, zeros behind it | unfinished: cut, and told |
 //! | the same, but a whole header stands behind it | refused: a later write proves that this one was synced |
 //! | the same, but it reaches further than its own header says | refused: more than one record is involved |
+//! | the same, but the file's mark names it or a later one | refused: it was confirmed |
+//! | only zeros, and the file's mark names a later entry | refused: the same |
 //! | the same, as first entry of any segment but the first | refused: it was synced before the file got its name |
 //! | the same, in any segment but the last | refused |
 //! | a whole record that does not follow from the one before | refused: not a crash |
@@ -19,10 +21,13 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use crate::error::is_full;
-use crate::format::{SEGMENT_DATA_OFFSET, SegmentHeader, SegmentHeaderError, encode_mark};
+use crate::format::{
+    ENTRY_HEADER_BYTES, MARK_OFFSET, PAGE_BYTES, SEGMENT_DATA_OFFSET, SegmentHeader, SegmentHeaderError, StoredHeader,
+    encode_mark,
+};
 use crate::ledger::{Parts, write_zeros};
 use crate::prepare::discard;
-use crate::scan::{Chain, Chunk, Link, Record, SegmentEnd, Walk, WalkError, examine_wreck};
+use crate::scan::{Chain, Chunk, Record, SegmentEnd, Walk, WalkError, examine_wreck};
 use crate::segment::{Segment, parse_segment_name};
 use crate::{Entry, Ledger, LedgerError, LedgerId, LogPoint, Position, Storage, StorageFile, Threads};
 
@@ -88,8 +93,8 @@ pub(crate) fn open_folder<S: Storage, E: From<LedgerError>>(
         source,
     })?;
     let recovery = found.recovery();
-    let tail = found.settle(storage)?;
-    let Found { chain, segments, .. } = found;
+    found.settle(storage)?;
+    let Found { chain, segments, tail, .. } = found;
     let parts = Parts { segments, tail, last: chain.last, epoch: chain.epoch, term: chain.term };
     Ok((chain.ledger, parts, recovery))
 }
@@ -102,6 +107,8 @@ struct Found<F> {
     tail: u64,
     /// Where the last entry begins in the last segment, and its length; `None` where that segment has none.
     last_entry: Option<(u64, u64)>,
+    /// Mark of the last segment.
+    mark: Option<LogPoint>,
     cut: Option<Cut>,
 }
 
@@ -115,11 +122,11 @@ impl<F: StorageFile> Found<F> {
         }
     }
 
-    /// Makes the log on disk what was found, and returns the new tail.
+    /// Makes the log on disk what was found.
     ///
     /// The last entry may have been read from pages that a failed sync left behind, which no later sync would write:
-    /// it is written again, the same bytes, and a mark behind it.
-    fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<u64, LedgerError> {
+    /// it is written again, the same bytes, and marked once it is safe.
+    fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<(), LedgerError> {
         let segment = self.segments.last().expect("a ledger has a segment");
         let path = || storage.path(&segment.name());
         let failed = |source| {
@@ -133,14 +140,15 @@ impl<F: StorageFile> Found<F> {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
         }
-        let unmarked = self.chain.mark < self.chain.last.position;
-        let Some((offset, bytes)) = self.last_entry.filter(|_| unmarked) else { return Ok(self.tail) };
+        let unmarked = self.mark != Some(self.chain.last);
+        let Some((offset, bytes)) = self.last_entry.filter(|_| unmarked) else { return Ok(()) };
         let mut entry = vec![0; bytes as usize];
         segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
-        let mark = encode_mark(self.chain.ledger, self.chain.last, self.chain.epoch, self.chain.term);
-        segment.file.write_at(&[&entry, &mark], offset).map_err(failed)?;
+        segment.file.write_at(&[&entry], offset).map_err(failed)?;
         segment.file.sync_data().map_err(failed)?;
-        Ok(offset + bytes + mark.len() as u64)
+        let mark = encode_mark(self.chain.ledger, self.chain.last, self.chain.epoch, self.chain.term);
+        segment.file.write_at(&[&mark], MARK_OFFSET).map_err(failed)?;
+        segment.file.sync_data().map_err(failed)
     }
 }
 
@@ -169,9 +177,11 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
     }
     let mut segments = Vec::with_capacity(files.len());
     let mut headers: Vec<SegmentHeader> = Vec::with_capacity(files.len());
+    let mut marks = Vec::with_capacity(files.len());
     for (first, bytes) in files {
         let segment = open_segment(storage, first, bytes)?;
         let header = read_segment_header(storage, &segment, headers.first().map(|header| header.ledger))?;
+        marks.push(read_mark(storage, &segment, header.ledger)?);
         segments.push(segment);
         headers.push(header);
     }
@@ -179,6 +189,7 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
         storage,
         segments: &segments,
         headers: &headers,
+        marks: &marks,
         chain: Chain::start(headers[0].ledger, LogPoint::START),
         tail: SEGMENT_DATA_OFFSET,
         last_entry: None,
@@ -192,7 +203,8 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
         }
     })?;
     let Reading { chain, tail, last_entry, cut, .. } = reading;
-    Ok(Found { segments, chain, tail, last_entry, cut })
+    let mark = *marks.last().expect("a ledger has a segment");
+    Ok(Found { segments, chain, tail, last_entry, mark, cut })
 }
 
 fn open_segment<S: Storage>(
@@ -219,7 +231,7 @@ fn read_segment_header<S: Storage>(
     ledger: Option<LedgerId>,
 ) -> Result<SegmentHeader, LedgerError> {
     let path = storage.path(&segment.name());
-    let mut page = vec![0; SEGMENT_DATA_OFFSET as usize];
+    let mut page = vec![0; PAGE_BYTES as usize];
     segment.file.read_at(&mut page, 0).map_err(|source| read_error(path.clone(), source))?;
     let damaged = |what| LedgerError::SegmentDamaged { position: segment.first, path: path.clone(), what };
     let header = SegmentHeader::decode(&page).map_err(|error| match error {
@@ -238,6 +250,17 @@ fn read_segment_header<S: Storage>(
     Ok(header)
 }
 
+fn read_mark<S: Storage>(
+    storage: &S,
+    segment: &Segment<S::File>,
+    ledger: LedgerId,
+) -> Result<Option<LogPoint>, LedgerError> {
+    let mut bytes = [0; ENTRY_HEADER_BYTES];
+    let read = segment.file.read_at(&mut bytes, MARK_OFFSET);
+    read.map_err(|source| read_error(storage.path(&segment.name()), source))?;
+    Ok(StoredHeader::decode_mark(&bytes, ledger))
+}
+
 fn read_error(path: PathBuf, source: io::Error) -> LedgerError {
     LedgerError::Io { step: "read", path, source }
 }
@@ -247,6 +270,7 @@ struct Reading<'a, S: Storage, V> {
     storage: &'a S,
     segments: &'a [Segment<S::File>],
     headers: &'a [SegmentHeader],
+    marks: &'a [Option<LogPoint>],
     chain: Chain,
     tail: u64,
     last_entry: Option<(u64, u64)>,
@@ -269,19 +293,14 @@ impl<S: Storage, V> Reading<'_, S, V> {
                 self.judge_wreck(chunk.segment, offset)?;
                 return Ok(false);
             }
-            if self.follow(chunk.segment, offset, record)? == Link::Entry {
-                let entry = Entry {
-                    header: record.stored.header,
-                    hash: record.hash,
-                    payload: chunk.payload(record),
-                };
-                (self.visit)(entry)?;
-            }
+            self.follow(chunk.segment, offset, record)?;
+            let entry = Entry { header: record.stored.header, hash: record.hash, payload: chunk.payload(record) };
+            (self.visit)(entry)?;
         }
         match chunk.end {
             None => Ok(true),
-            Some(SegmentEnd::Zeros { .. }) => {
-                self.end_segment(chunk.segment)?;
+            Some(SegmentEnd::Zeros { offset }) => {
+                self.end_segment(chunk.segment, offset)?;
                 Ok(true)
             }
             Some(SegmentEnd::Unreadable { offset }) => {
@@ -309,24 +328,31 @@ impl<S: Storage, V> Reading<'_, S, V> {
         Ok(())
     }
 
-    /// A segment gets its name only once its first entry is synced, the ledger's first segment aside.
-    fn end_segment(&self, segment: usize) -> Result<(), LedgerError> {
-        if segment > 0 && self.last_entry.is_none() {
-            return Err(self.damaged(segment, SEGMENT_DATA_OFFSET, "there are only zeros"));
+    fn end_segment(&self, segment: usize, offset: u64) -> Result<(), LedgerError> {
+        if self.ends_too_early(segment) {
+            return Err(self.damaged(segment, offset, "there are only zeros"));
         }
         Ok(())
     }
 
-    fn follow(&mut self, segment: usize, offset: u64, record: &Record) -> Result<Link, LedgerError> {
+    /// The next entry was confirmed, as the file's mark says, or its name does: a segment gets its name only once its
+    /// first entry is synced, the ledger's first segment aside.
+    fn ends_too_early(&self, segment: usize) -> bool {
+        let below_mark = self.marks[segment].is_some_and(|mark| mark.position > self.chain.last.position);
+        below_mark || (segment > 0 && self.last_entry.is_none())
+    }
+
+    fn follow(&mut self, segment: usize, offset: u64, record: &Record) -> Result<(), LedgerError> {
         let position = record.stored.header.position;
-        let link = self.chain.follow(record).map_err(|what| self.broken_chain(segment, offset, what))?;
-        let bytes = record.stored.total_bytes();
-        if link == Link::Entry {
-            self.segments[segment].note(position, offset);
-            self.last_entry = Some((offset, bytes));
+        self.chain.follow(record).map_err(|what| self.broken_chain(segment, offset, what))?;
+        if self.marks[segment].is_some_and(|mark| mark.position == position && mark.hash != record.hash) {
+            return Err(self.broken_chain(segment, offset, "the mark of its file names another hash"));
         }
+        let bytes = record.stored.total_bytes();
+        self.segments[segment].note(position, offset);
+        self.last_entry = Some((offset, bytes));
         self.tail = offset + bytes;
-        Ok(link)
+        Ok(())
     }
 
     /// Decides about bytes that are not a sound record: an unfinished write to be cut, or damage to be refused.
@@ -344,11 +370,11 @@ impl<S: Storage, V> Reading<'_, S, V> {
         if wreck.header_end.is_some_and(|header_end| header_end < wreck.end) {
             return Err(self.damaged(segment, offset, "its checksum does not match, and other bytes follow"));
         }
-        if segment > 0 && self.last_entry.is_none() {
+        if self.ends_too_early(segment) {
             return Err(self.damaged(segment, offset, "its checksum does not match"));
         }
         let position = self.chain.last.position.next();
-        assert!(self.chain.mark < position, "a mark above the last entry is refused when it is read");
+        assert!(self.chain.mark < position, "an entry's mark lies below the entry");
         self.cut = Some(Cut { position, path, offset, bytes: wreck.end - offset });
         Ok(())
     }

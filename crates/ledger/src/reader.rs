@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::format::{ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash};
-use proof::Hash;
-use crate::scan::{Chain, Link, Record};
+use crate::scan::{Chain, Record};
 use crate::segment::Segment;
 use crate::{Entry, EntryHeader, LedgerError, LedgerId, LogPoint, LogReader, Position, Scan, Storage, StorageFile};
 
@@ -93,15 +92,13 @@ impl<F: StorageFile> Shared<F> {
             let Some(stored) = header.filter(|stored| stored.ledger == self.ledger) else {
                 return Err(self.damaged(&segment, here, offset));
             };
-            if !stored.is_mark() {
-                if stored.header.position != here {
-                    return Err(self.damaged(&segment, here, offset));
-                }
-                if here == position {
-                    return Ok((segment, offset, stored));
-                }
-                here = here.next();
+            if stored.header.position != here {
+                return Err(self.damaged(&segment, here, offset));
             }
+            if here == position {
+                return Ok((segment, offset, stored));
+            }
+            here = here.next();
             offset += stored.total_bytes();
         }
     }
@@ -199,25 +196,21 @@ impl<S: Storage> Scan for ReaderScan<S> {
 impl<S: Storage> ReaderScan<S> {
     /// Brings the next entry into the buffer; it begins at the returned offset of its segment.
     fn advance(&mut self) -> Result<Option<(Record, u64)>, LedgerError> {
-        loop {
-            if self.next > self.shared.committed() {
-                return Ok(None);
-            }
-            let (segment, offset) = self.find_place()?;
-            let record = self.load_record(&segment, offset)?;
-            let chain = self.chain.get_or_insert_with(|| trust_first(self.next, &record, self.shared.ledger));
-            let link = chain.follow(&record).map_err(|what| LedgerError::BrokenChain {
-                position: self.next,
-                path: self.shared.path(&segment),
-                offset,
-                what,
-            })?;
-            self.place = Some((segment, offset + record.stored.total_bytes()));
-            if link == Link::Entry {
-                self.next = self.next.next();
-                return Ok(Some((record, offset)));
-            }
+        if self.next > self.shared.committed() {
+            return Ok(None);
         }
+        let (segment, offset) = self.find_place()?;
+        let record = self.load_record(&segment, offset)?;
+        let chain = self.chain.get_or_insert_with(|| trust_first(self.next, &record, self.shared.ledger));
+        chain.follow(&record).map_err(|what| LedgerError::BrokenChain {
+            position: self.next,
+            path: self.shared.path(&segment),
+            offset,
+            what,
+        })?;
+        self.place = Some((segment, offset + record.stored.total_bytes()));
+        self.next = self.next.next();
+        Ok(Some((record, offset)))
     }
 
     fn find_place(&mut self) -> Result<(Arc<Segment<S::File>>, u64), LedgerError> {
@@ -245,8 +238,7 @@ impl<S: Storage> ReaderScan<S> {
         if crc32c::crc32c(payload) != stored.payload_sum {
             return Err(self.shared.damaged(segment, self.next, offset));
         }
-        let hash = if stored.is_mark() { Hash([0; 32]) } else { entry_hash(header, payload) };
-        Ok(Record { at: 0, stored, hash, payload_sound: true })
+        Ok(Record { at: 0, stored, hash: entry_hash(header, payload), payload_sound: true })
     }
 
     /// `bytes` bytes of the segment from `offset` on, as they were at or after the commit of the next entry.

@@ -11,7 +11,7 @@ use crate::format::{
 };
 use proof::Hash;
 use crate::segment::Segment;
-use crate::{ENTRY_BYTES_MAX, LedgerId, LogPoint, Position, StorageFile};
+use crate::{ENTRY_BYTES_MAX, EntryKind, LedgerId, LogPoint, Position, StorageFile};
 
 /// Read at once; a larger record makes its chunk larger. Fits a core's second-level cache.
 pub const CHUNK_BYTES: usize = 1 << 20;
@@ -57,7 +57,7 @@ impl Chunk {
             let bytes = &self.bytes[record.at..record.at + record.stored.total_bytes() as usize];
             let (header, payload) = bytes.split_at(ENTRY_HEADER_BYTES);
             record.payload_sound = crc32c::crc32c(payload) == record.stored.payload_sum;
-            if record.payload_sound && !record.stored.is_mark() {
+            if record.payload_sound {
                 record.hash = entry_hash(header, payload);
             }
         }
@@ -208,15 +208,8 @@ pub struct Chain {
     pub last: LogPoint,
     pub epoch: u32,
     pub term: u64,
-    /// The highest mark seen.
+    /// The highest mark seen in an entry.
     pub mark: Position,
-}
-
-/// What a sound record turned out to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Link {
-    Entry,
-    Mark,
 }
 
 impl Chain {
@@ -225,13 +218,13 @@ impl Chain {
     }
 
     /// Takes the next record, whose sums match, or says why it does not belong here.
-    pub fn follow(&mut self, record: &Record) -> Result<Link, &'static str> {
+    pub fn follow(&mut self, record: &Record) -> Result<(), &'static str> {
         let header = &record.stored.header;
         if record.stored.ledger != self.ledger {
             return Err("it belongs to another ledger");
         }
-        if record.stored.is_mark() {
-            return self.follow_mark(record);
+        if header.kind == EntryKind::MARK {
+            return Err("it is a mark where an entry belongs");
         }
         if header.position != self.last.position.next() {
             return Err("its position is not the next one");
@@ -247,18 +240,6 @@ impl Chain {
         }
         self.last = LogPoint { position: header.position, hash: record.hash };
         (self.epoch, self.term, self.mark) = (header.epoch, header.term, header.mark);
-        Ok(Link::Entry)
-    }
-
-    fn follow_mark(&mut self, record: &Record) -> Result<Link, &'static str> {
-        let header = &record.stored.header;
-        if header.position != self.last.position || header.mark != self.last.position || header.length != 0 {
-            return Err("a mark stands behind it that names another entry");
-        }
-        if header.previous != self.last.hash {
-            return Err("a mark stands behind it that names another hash");
-        }
-        self.mark = header.mark;
-        Ok(Link::Mark)
+        Ok(())
     }
 }
