@@ -198,10 +198,11 @@ impl State {
             .get_mut(cast.election.0 as usize)
             .ok_or_else(|| Rejection::NoSuchElection(cast.election.0.to_string()))?;
         let Admitted { voter, opening, answers } = election.admit(stamp, cast)?;
-        election.check_voter(&voter, &opening)?;
         let leaf = LeafIndex(election.leaves);
         let ballot = BallotIndex(election.ballots);
-        let replaces = election.record(&voter, &opening, answers, leaf);
+        let replaces = election.record(&voter, &opening, answers, leaf)?;
+        let Extras { weight, group, .. } = opening.fields.extras;
+        election.tally.add(&election.definition, answers, weight, group);
         election.leaves += 1;
         election.ballots += 1;
         let mut acts = Vec::new();
@@ -613,31 +614,35 @@ impl Election {
         }
     }
 
-    /// Counts a checked ballot; returns the leaf it replaces.
+    /// Notes that a voter has cast this ballot, if the voter still may; returns the leaf it replaces.
     fn record(
         &mut self,
         voter: &Voter,
         opening: &Opening<'_>,
         answers: &[u8],
         leaf: LeafIndex,
-    ) -> Option<LeafIndex> {
+    ) -> Result<Option<LeafIndex>, Rejection> {
         let Extras { weight, group, .. } = opening.fields.extras;
         let key = opening.fields.key;
+        // One look-up where one ballot a voter is allowed: the insertion itself tells.
+        if let Voted::Once { numbers, tags } = &mut self.voted {
+            let is_first = match voter.number {
+                Some(number) => numbers.insert(number),
+                None => tags.insert(voter.tag),
+            };
+            return if is_first || is_off(Mutation::VotedCheck) {
+                Ok(None)
+            } else {
+                Err(Rejection::AlreadyVoted)
+            };
+        }
+        self.check_voter(voter, opening)?;
         let mut replaces = None;
-        match &mut self.voted {
-            Voted::Once { numbers, tags } => match voter.number {
-                Some(number) => {
-                    numbers.insert(number);
-                }
-                None => {
-                    tags.insert(voter.tag);
-                }
-            },
+        let keys = match &mut self.voted {
+            Voted::Once { .. } => unreachable!("handled above"),
             Voted::Capped { cast, keys, .. } => {
                 *cast.entry(voter.tag).or_insert(0) += 1;
-                if !key.is_none() {
-                    keys.insert((voter.tag, key), leaf);
-                }
+                keys
             }
             Voted::LastCounts { last, keys } => {
                 let ballot = LastBallot { leaf, weight, group, answers: answers.into() };
@@ -645,13 +650,13 @@ impl Election {
                     self.tally.subtract(&self.definition, &earlier.answers, earlier.weight, earlier.group);
                     replaces = Some(earlier.leaf);
                 }
-                if !key.is_none() {
-                    keys.insert((voter.tag, key), leaf);
-                }
+                keys
             }
+        };
+        if !key.is_none() {
+            keys.insert((voter.tag, key), leaf);
         }
-        self.tally.add(&self.definition, answers, weight, group);
-        replaces
+        Ok(replaces)
     }
 
     fn all_have_voted(&self) -> bool {

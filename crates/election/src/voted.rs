@@ -39,31 +39,32 @@ pub type TagSet = HashSet<VoterTag, TagBuild>;
 /// A set of dense numbers: blocks of bits, made when first touched.
 #[derive(Clone, Default, Debug)]
 pub struct NumberSet {
-    blocks: HashMap<u64, usize, TagBuild>,
-    words: Vec<Box<[u64; BLOCK_WORDS]>>,
-    /// The block touched last: voters of one block come together.
-    last: Option<(u64, usize)>,
+    /// Blocks of the numbers below 2^32, by place.
+    low: Vec<Option<Box<[u64; BLOCK_WORDS]>>>,
+    /// The others.
+    high: BTreeMap<u64, Box<[u64; BLOCK_WORDS]>>,
     count: u64,
 }
+const LOW_BLOCKS: u64 = 1 << 16;
 
 impl NumberSet {
     pub fn contains(&self, number: u64) -> bool {
         let (block, word, bit) = place(number);
-        let slot = match self.last {
-            Some((last, slot)) if last == block => Some(slot),
-            _ => self.blocks.get(&block).copied(),
-        };
-        slot.is_some_and(|slot| self.words[slot][word] & bit != 0)
+        self.block(block).is_some_and(|words| words[word] & bit != 0)
+    }
+
+    fn block(&self, block: u64) -> Option<&[u64; BLOCK_WORDS]> {
+        if block < LOW_BLOCKS {
+            self.low.get(block as usize)?.as_deref()
+        } else {
+            self.high.get(&block).map(|b| &**b)
+        }
     }
 
     /// Adds a number; false if it was there.
     pub fn insert(&mut self, number: u64) -> bool {
         let (block, word, bit) = place(number);
-        let slot = match self.last {
-            Some((last, slot)) if last == block => slot,
-            _ => self.slot(block),
-        };
-        let word = &mut self.words[slot][word];
+        let word = &mut self.slot(block)[word];
         let is_new = *word & bit == 0;
         *word |= bit;
         self.count += u64::from(is_new);
@@ -78,24 +79,26 @@ impl NumberSet {
         self.count == 0
     }
 
-    fn slot(&mut self, block: u64) -> usize {
-        let slot = *self.blocks.entry(block).or_insert_with(|| {
-            self.words.push(Box::new([0; BLOCK_WORDS]));
-            self.words.len() - 1
-        });
-        self.last = Some((block, slot));
-        slot
+    fn slot(&mut self, block: u64) -> &mut [u64; BLOCK_WORDS] {
+        if block < LOW_BLOCKS {
+            let place = block as usize;
+            if place >= self.low.len() {
+                self.low.resize(place + 1, None);
+            }
+            self.low[place].get_or_insert_with(|| Box::new([0; BLOCK_WORDS]))
+        } else {
+            self.high.entry(block).or_insert_with(|| Box::new([0; BLOCK_WORDS]))
+        }
     }
 
     /// Blocks in ascending order, each with its words.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (u64, &[u64; BLOCK_WORDS])> {
-        let ordered: BTreeMap<u64, usize> = self.blocks.iter().map(|(block, slot)| (*block, *slot)).collect();
-        ordered.into_iter().map(|(block, slot)| (block, &*self.words[slot]))
+        let low = self.low.iter().enumerate().filter_map(|(b, w)| Some((b as u64, &**w.as_ref()?)));
+        low.chain(self.high.iter().map(|(b, w)| (*b, &**w)))
     }
 
     pub(crate) fn insert_block(&mut self, block: u64, words: [u64; BLOCK_WORDS]) {
-        let slot = self.slot(block);
-        self.words[slot] = Box::new(words);
+        *self.slot(block) = words;
         self.count += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
     }
 }
