@@ -8,6 +8,7 @@ use ledger::index::{Index, IndexReader};
 use ledger::{LedgerId, LogPoint, Position, Storage, Threads, files};
 use proof::{Edge, Hash, TreeSize, sha256};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const SNAPSHOT: &str = "snapshot";
@@ -30,12 +31,24 @@ pub struct Caches<S: Storage> {
     index: Index<S>,
     /// Entries up to here are in the index already.
     indexed: Position,
+    /// Per election, what is not written yet.
+    waiting: Vec<Waiting>,
+    touched: BTreeSet<ElectionIndex>,
+    /// Complete through here once the index has been told.
+    unindexed: Option<LogPoint>,
+    is_behind: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Tile level and hash.
+    hashes: VecDeque<(u8, Hash)>,
+    rows: Vec<u8>,
 }
 
 struct ElectionCache<S: Storage> {
     tiles: TileWriter<S>,
     places: ColumnWriter<S>,
-    rows: Vec<u8>,
 }
 
 /// Readers of one election's caches, for any thread.
@@ -72,7 +85,16 @@ impl<S: Storage> Caches<S> {
         let storage = disks.cache.clone();
         let index = Index::open(disks.index.clone(), ledger, threads)?;
         let indexed = index.through().position;
-        Ok(Caches { storage, elections: Vec::new(), index, indexed })
+        Ok(Caches {
+            storage,
+            elections: Vec::new(),
+            index,
+            indexed,
+            waiting: Vec::new(),
+            touched: BTreeSet::new(),
+            unindexed: None,
+            is_behind: false,
+        })
     }
 
     /// Cuts every cache back to the snapshot's sizes; false where one holds less, so all must be made anew.
@@ -103,30 +125,74 @@ impl<S: Storage> Caches<S> {
         Ok(())
     }
 
-    /// Writes what an entry added. One write per file touched, no sync.
-    pub fn write<T>(&mut self, point: LogPoint, effects: &mut Effects<T>) -> Result<(), NodeError> {
+    /// Takes in what an entry added, and writes it: one write per file touched, no sync.
+    ///
+    /// A cache that cannot be written (a full disk, say) stays behind and is written later: what is committed is
+    /// committed. Until then proofs of the newest leaves cannot be read. What waits is bounded by what the ledger
+    /// can still take in without room on the disk: one segment.
+    pub fn write<T>(&mut self, point: LogPoint, effects: &mut Effects<T>) {
         let is_indexed = point.position <= self.indexed;
         for NewLeaf { election, leaf, hash, place, voter } in effects.leaves.drain(..) {
-            let cache = self.election(election)?;
-            cache.tiles.push(0, &hash).map_err(NodeError::Cache)?;
-            cache.rows.extend_from_slice(&place.to_bytes());
+            let waiting = self.waiting(election);
+            waiting.hashes.push_back((0, hash));
+            waiting.rows.extend_from_slice(&place.to_bytes());
             if let Some(voter) = voter.filter(|_| !is_indexed) {
                 self.index.insert(&voter.0, index_value(election, leaf));
             }
         }
         for (election, level, root) in effects.subtrees.drain(..) {
-            self.election(election)?.tiles.push(level, &root).map_err(NodeError::Cache)?;
-        }
-        for election in &effects.changed {
-            let cache = self.election(*election)?;
-            cache.tiles.publish().map_err(NodeError::Cache)?;
-            cache.places.append(&cache.rows).map_err(NodeError::Cache)?;
-            cache.rows.clear();
+            self.waiting(election).hashes.push_back((level, root));
         }
         if !is_indexed {
+            self.unindexed = Some(point);
+        }
+        for election in &effects.changed {
+            self.touched.insert(*election);
+        }
+        self.catch_up();
+    }
+
+    /// Writes what waits, as far as the disk allows.
+    pub fn catch_up(&mut self) {
+        if let Err(error) = self.try_write() {
+            if !self.is_behind {
+                tracing::warn!(error = &error as &dyn std::error::Error, "caches stay behind for now");
+            }
+            self.is_behind = true;
+        } else {
+            self.is_behind = false;
+        }
+    }
+
+    fn try_write(&mut self) -> Result<(), NodeError> {
+        while let Some(election) = self.touched.first().copied() {
+            self.election(election)?;
+            let at = election.0 as usize;
+            let ElectionCache { tiles, places } = &mut self.elections[at];
+            if let Some(waiting) = self.waiting.get_mut(at) {
+                while let Some((level, hash)) = waiting.hashes.front() {
+                    tiles.push(*level, hash).map_err(NodeError::Cache)?;
+                    waiting.hashes.pop_front();
+                }
+                tiles.publish().map_err(NodeError::Cache)?;
+                places.append(&waiting.rows).map_err(NodeError::Cache)?;
+                waiting.rows.clear();
+            }
+            self.touched.pop_first();
+        }
+        if let Some(point) = self.unindexed {
             self.index.advance(point)?;
+            self.unindexed = None;
         }
         Ok(())
+    }
+
+    fn waiting(&mut self, election: ElectionIndex) -> &mut Waiting {
+        let at = election.0 as usize;
+        if self.waiting.len() <= at {
+            self.waiting.resize_with(at + 1, Waiting::default);
+        }
+        &mut self.waiting[at]
     }
 
     pub fn readers(&mut self, election: ElectionIndex) -> Result<ElectionReaders<S>, NodeError> {
@@ -140,6 +206,7 @@ impl<S: Storage> Caches<S> {
 
     /// Puts all caches on disk, then a snapshot that names their sizes.
     pub fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), NodeError> {
+        self.try_write()?;
         self.index.flush()?;
         for cache in &self.elections {
             cache.tiles.sync().map_err(NodeError::Cache)?;
@@ -157,7 +224,7 @@ impl<S: Storage> Caches<S> {
                 TileWriter::open(self.storage.clone(), format!("{name}.tile")).map_err(NodeError::Cache)?;
             let places = ColumnWriter::open(&self.storage, &format!("{name}.places"), Place::BYTES)
                 .map_err(NodeError::Cache)?;
-            self.elections.push(ElectionCache { tiles, places, rows: Vec::new() });
+            self.elections.push(ElectionCache { tiles, places });
         }
         Ok(&mut self.elections[wanted])
     }

@@ -25,12 +25,14 @@ pub struct Follower {
     now: u64,
     monotonic: u64,
     is_steady: bool,
+    /// Milliseconds passed that no slewing has been done for yet.
+    unslewed: u64,
 }
 
 impl Follower {
     /// Starts at `wall`; both in milliseconds.
     pub fn new(wall: u64, monotonic: u64) -> Self {
-        Follower { now: wall, monotonic, is_steady: true }
+        Follower { now: wall, monotonic, is_steady: true, unslewed: 0 }
     }
 
     /// Advances to `monotonic` and slews towards `wall`.
@@ -40,7 +42,10 @@ impl Follower {
         let expected = self.now + elapsed;
         let off = wall.abs_diff(expected);
         self.is_steady = off <= STEP_MILLIS;
-        let slew = if self.is_steady { off.min(elapsed / SLEW_DIVISOR) } else { 0 };
+        // Summed up, because readings come closer together than the 200 ms that allow one of slewing.
+        self.unslewed = (self.unslewed + elapsed).min(10_000);
+        let slew = if self.is_steady { off.min(self.unslewed / SLEW_DIVISOR) } else { 0 };
+        self.unslewed -= slew * SLEW_DIVISOR;
         self.now = if wall >= expected { expected + slew } else { expected - slew };
         ClockReading { now: UnixMillis(self.now), is_steady: self.is_steady }
     }
@@ -110,6 +115,13 @@ mod tests {
         clock.read(1_000_000, 30);
         clock.confirm(1_000_000);
         assert!(clock.read(1_000_010, 40).now >= UnixMillis(5_000_000));
+    }
+
+    #[test]
+    fn slewing_does_not_depend_on_how_often_the_clock_is_read() {
+        let mut clock = Follower::new(1_000_000, 0);
+        let readings = (1..=10_000).map(|millis| clock.read(1_000_000 + millis - 500, millis));
+        assert_eq!(readings.last().unwrap().now, UnixMillis(1_009_950));
     }
 
     #[test]

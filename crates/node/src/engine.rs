@@ -27,6 +27,8 @@ pub struct EngineConfig {
     pub seed: [u8; 32],
     /// SHA-256 of the officer token in hex; replaces the ledger's where it differs.
     pub officer: Option<String>,
+    /// The same of the token that a new ledger is founded with, where `officer` names none.
+    pub founding_officer: String,
     /// Begin a new epoch, after a restore or a forced recovery.
     pub new_epoch: Option<EpochReason>,
     /// Ballots after which a snapshot is taken.
@@ -160,7 +162,7 @@ impl<S: Storage, T> Engine<S, T> {
                 self.is_full = false;
                 self.core.step(Event::Committed(position), effects);
                 self.ballots_since_snapshot += effects.leaves.len() as u64;
-                self.caches.write(self.ledger.last(), effects)?;
+                self.caches.write(self.ledger.last(), effects);
             }
             Err(LedgerError::Full { .. }) => {
                 self.is_full = true;
@@ -177,8 +179,13 @@ impl<S: Storage, T> Engine<S, T> {
             Err(LedgerError::Full { .. }) => self.is_full = true,
             other => other?,
         }
+        self.caches.catch_up();
         if self.ballots_since_snapshot >= self.snapshot_every_ballots {
-            self.snapshot()?;
+            // Only a cache: a disk without room for it is no reason to stop.
+            if let Err(error) = self.snapshot() {
+                tracing::warn!(error = &error as &dyn std::error::Error, "no snapshot was taken");
+                self.ballots_since_snapshot = 0;
+            }
         }
         Ok(())
     }
@@ -216,7 +223,7 @@ impl<S: Storage, T> Engine<S, T> {
             ledger: election::LedgerId(self.ledger.id().0),
             node: config.keys.node.node(),
             key: proof_key(&config.keys),
-            officer: config.officer.clone().unwrap_or_default(),
+            officer: config.officer.clone().unwrap_or_else(|| config.founding_officer.clone()),
         };
         self.log_own(&command, clock)
     }
@@ -255,7 +262,8 @@ impl<S: Storage, T> Engine<S, T> {
         self.core
             .replay(position, &payload, &mut effects)
             .map_err(|error| NodeError::Entry { position: position.0, what: error.to_string() })?;
-        self.caches.write(self.ledger.last(), &mut effects)
+        self.caches.write(self.ledger.last(), &mut effects);
+        Ok(())
     }
 }
 
@@ -321,7 +329,7 @@ fn replay<S: Storage, T>(
                 let what = "the ledger does not begin with its founding".to_owned();
                 Replay::Failed(NodeError::Entry { position: entry.header.position.0, what })
             })?;
-            caches.write(entry.point(), &mut effects).map_err(Replay::Failed)?;
+            caches.write(entry.point(), &mut effects);
             effects.changed.clear();
             Ok(())
         });
