@@ -9,8 +9,9 @@ use election::{
     Definition, ElectionId, ElectionIndex, Extras, GivenAnswer, GivenAnswers, Hlc, IdempotencyKey,
     OpeningFields, UnixMillis, VoterTag, answers,
 };
+use node::token::{Token, TokenKind};
 use proof::checkpoint::{Checkpoint, Origin};
-use proof::keys::{NodeKey, Secret};
+use proof::keys::{Key, NodeKey, Secret};
 use proof::receipt::{BatchSigner, ForPeople, Promise, Receipt, Statement};
 use proof::{Hash, LeafIndex, TreeSize};
 
@@ -163,4 +164,17 @@ pub fn receipts() -> Vec<Vec<u8>> {
         serde_json::to_vec(&receipt).expect("a receipt is JSON")
     };
     statements().iter().enumerate().map(receipt).collect()
+}
+
+pub fn token_key() -> Key {
+    Key::from_bytes(&[6; 32])
+}
+
+pub fn tokens() -> Vec<Vec<u8>> {
+    let issued = UnixMillis(1_800_000_000_000);
+    [TokenKind::Session, TokenKind::Voter, TokenKind::Gateway]
+        .into_iter()
+        .zip([None, Some(ElectionId([3; 16])), Some(ElectionId([4; 16]))])
+        .map(|(kind, election)| Token::new(kind, election, 42, issued).sign(&token_key()).into_bytes())
+        .collect()
 }

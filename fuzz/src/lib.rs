@@ -10,6 +10,7 @@ pub use noise::{Noise, mangled};
 use election::command::{Batch, Command, write_cast, write_officer};
 use election::definition::RawDefinition;
 use election::{Definition, GivenAnswers, Opening, answers, ballot};
+use node::token::Token;
 use proof::checkpoint::Checkpoint;
 use proof::receipt::{self, Receipt};
 
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "batch", body: batch, examples: examples::batches },
     Target { name: "checkpoint_note", body: checkpoint_note, examples: examples::checkpoint_notes },
     Target { name: "receipt_json", body: receipt_json, examples: examples::receipts },
+    Target { name: "token", body: token, examples: examples::tokens },
 ];
 
 /// A definition as JSON: the canonical bytes of an accepted one are accepted and canonical.
@@ -110,5 +112,14 @@ pub fn receipt_json(data: &[u8]) {
     let Ok(read) = serde_json::from_slice::<Receipt>(data) else { return };
     if receipt::verify(&read, Some(&examples::node_key().public())).is_ok() {
         assert!(examples::statements().contains(&read.statement()), "only what the key signed verifies");
+    }
+}
+
+/// A voter's token: what verifies was made with the key, and has one text.
+pub fn token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(read) = Token::verify(text, &examples::token_key()) {
+        assert_eq!(read.sign(&examples::token_key()), text);
+        assert!(examples::tokens().iter().any(|known| known == data), "nobody else can make a token");
     }
 }

@@ -44,4 +44,4 @@ macro_rules! targets {
     };
 }
 
-targets!(definition_json, definition_toml, ballot_body, opening, batch, checkpoint_note, receipt_json);
+targets!(definition_json, definition_toml, ballot_body, opening, batch, checkpoint_note, receipt_json, token);
