@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub const ELECTIONS_MAX: usize = 100_000;
+/// Each election keeps a few files open.
+pub const ELECTIONS_MAX: usize = 2_000;
 pub const ROOMS_MAX: usize = 10_000;
 
 pub type Outcome = Result<Event, Rejection>;

@@ -235,20 +235,16 @@ impl Node {
     fn start_in_epoch(config: NodeConfig, new_epoch: Option<EpochReason>) -> Result<Started, NodeError> {
         let folder = DataFolder::new(&config.data);
         folder.create()?;
-        let is_new = !folder.has_ledger();
         let keys = folder.keys()?;
-        let made = match (&config.officer_token, is_new) {
-            (None, true) => Some(OfficerToken::from_random(system_random()?)),
-            _ => None,
-        };
-        let officer = config.officer_token.as_ref().or(made.as_ref()).map(OfficerToken::hash);
+        let made = OfficerToken::from_random(system_random()?);
         let mut clock = SystemClock::start();
         let engine_config = EngineConfig {
             keys: keys.clone(),
             limits: CoreLimits { max_concurrent: config.max_concurrent },
             options: config.ledger,
             seed: system_random()?,
-            officer,
+            officer: config.officer_token.as_ref().map(OfficerToken::hash),
+            founding_officer: made.hash(),
             new_epoch,
             snapshot_every_ballots: config.snapshot_every_ballots,
         };
@@ -278,8 +274,9 @@ impl Node {
         let writer = Writer { shared: Arc::clone(&shared), engine, publisher };
         let thread = std::thread::Builder::new().name("writer".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(NodeError::Thread)?;
+        let new_officer_token = (opened.is_new && config.officer_token.is_none()).then_some(made);
         let node = Node { shared: Arc::clone(&shared), writer: Some(writer) };
-        Ok(Started { node, handle: Handle { shared }, notes: opened.notes, new_officer_token: made })
+        Ok(Started { node, handle: Handle { shared }, notes: opened.notes, new_officer_token })
     }
 
     /// Stops: answers what it accepted, marks, takes a snapshot, lets go of the folder.
@@ -318,18 +315,15 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> Result<(), NodeError> {
-        let outcome = self.work();
-        if let Err(error) = &outcome
-            && error.is_fatal()
-        {
-            // Nothing after the failed sync was answered. Cached pages may lie, so this process must not go on.
+        if let Err(error) = self.work() {
+            // Nothing after the failure was answered. What the disk holds is unknown, and after a failed sync the
+            // cached pages may lie, so this process must not go on.
             let cause =
-                std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+                std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             tracing::error!("{error}{cause}");
             eprintln!("hustings: {error}{cause}");
             std::process::exit(EXIT_DISK_FAILED);
         }
-        outcome?;
         self.engine.close()
     }
 
