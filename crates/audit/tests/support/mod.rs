@@ -1,0 +1,393 @@
+//! Makes records: small elections run by the real state machine, with fixed keys and nonces, written as
+//! `docs/formats.md` says and signed, faults included where a case wants one.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod cases;
+
+use data_encoding::BASE64URL_NOPAD;
+use election::ballot::{Extras, OpeningFields, write_opening};
+use election::command::EpochReason;
+use election::roll::RollEntry;
+use election::{
+    Cast, Command, ElectionId, ElectionIndex, Hlc, IdempotencyKey, LedgerId, OfficerCommand, Results, Slug,
+    State, UnixMillis, VoterTag,
+};
+use proof::checkpoint::{Checkpoint, Origin};
+use proof::receipt::{BatchSigner, ForPeople, Promise, Receipt, Statement};
+use proof::{Hash, LeafIndex, LeafKind, NodeKey, Secret, TreeSize, leaf_hash, merkle_root, sha256};
+use serde_json::{Value, json};
+
+pub const LEDGER: [u8; 16] = [0x1e; 16];
+/// 2027-03-01T10:00:00Z.
+pub const START: UnixMillis = UnixMillis(1_803_895_200_000);
+
+/// The node's key in an epoch.
+pub fn node_key(epoch: u32) -> NodeKey {
+    NodeKey::new(1, &Secret::from_bytes([epoch as u8; 32]))
+}
+
+fn key_hex(epoch: u32) -> String {
+    election::hex(&node_key(epoch).public().key)
+}
+
+/// Voter `number`'s tag.
+pub fn tag(number: u64) -> VoterTag {
+    VoterTag(sha256(&[b"voter", &number.to_be_bytes()]).0[..16].try_into().unwrap())
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Leaf {
+    Act(String),
+    Ballot(Vec<u8>),
+}
+
+impl Leaf {
+    pub fn hash(&self) -> Hash {
+        match self {
+            Leaf::Act(json) => leaf_hash(LeafKind::Act, json.as_bytes()),
+            Leaf::Ballot(opening) => leaf_hash(LeafKind::Ballot, opening),
+        }
+    }
+}
+
+/// One ballot to cast.
+#[derive(Clone, Debug)]
+pub struct Ballot<'a> {
+    pub voter: u64,
+    /// Choice indices, a list per contest.
+    pub marks: &'a [&'a [u16]],
+    pub key: &'a str,
+}
+
+/// A ballot's opening, whether or not it would be accepted.
+pub fn make_opening(slug: &Slug, nonce: [u8; 32], ballot: &Ballot<'_>, extras: Extras) -> Vec<u8> {
+    let key =
+        if ballot.key.is_empty() { IdempotencyKey::NONE } else { IdempotencyKey::from_text(ballot.key) };
+    let election = ElectionId::derive(LedgerId(LEDGER), slug);
+    let fields = OpeningFields { nonce, election, shard: 0, voter: tag(ballot.voter), key, extras };
+    let marks: Vec<Vec<u16>> = ballot.marks.iter().map(|marks| marks.to_vec()).collect();
+    let mut bytes = Vec::new();
+    write_opening(&mut bytes, &fields, election::answers::encode_indices(&marks).as_bytes());
+    bytes
+}
+
+/// An election under way in the real state machine.
+pub struct Vote {
+    state: State,
+    /// Milliseconds since [`START`].
+    clock: u64,
+    epoch: u32,
+    slug: Slug,
+    nonces: u64,
+    leaves: Vec<Leaf>,
+}
+
+impl Vote {
+    /// Creates and opens an election; `roll` as weight and group of voters 0, 1, 2 …
+    pub fn open(definition: Value, roll: &[(u32, Option<u16>)]) -> Vote {
+        let slug = definition["slug"].as_str().unwrap().parse().unwrap();
+        let mut vote =
+            Vote { state: State::default(), clock: 0, epoch: 1, slug, nonces: 0, leaves: Vec::new() };
+        let officer = "00".repeat(32);
+        vote.act(OfficerCommand::Found { ledger: LedgerId(LEDGER), node: 1, key: key_hex(1), officer });
+        let entry = |(voter, (weight, group)): (usize, &(u32, Option<u16>))| RollEntry {
+            voter: tag(voter as u64),
+            weight: *weight,
+            group: *group,
+        };
+        let roll = roll.iter().enumerate().map(entry).collect();
+        vote.act(OfficerCommand::Create { definition: definition.to_string(), roll });
+        vote.act(OfficerCommand::Open { slug: vote.slug.clone() });
+        vote
+    }
+
+    pub fn slug(&self) -> Slug {
+        self.slug.clone()
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, seconds: u64) {
+        self.clock += seconds * 1_000;
+    }
+
+    fn stamp(&mut self) -> Hlc {
+        self.clock += 137;
+        Hlc::at(UnixMillis(START.0 + self.clock))
+    }
+
+    /// Does what an officer or a rule does.
+    pub fn act(&mut self, command: OfficerCommand) {
+        let stamp = self.stamp();
+        let event = self.state.apply(stamp, &Command::Officer(Box::new(command))).unwrap();
+        self.leaves.extend(event.acts.into_iter().map(|act| Leaf::Act(act.json)));
+    }
+
+    pub fn epoch(&mut self, epoch: u32, reason: EpochReason) {
+        self.epoch = epoch;
+        self.act(OfficerCommand::Epoch { epoch, reason, node: 1, key: key_hex(epoch) });
+    }
+
+    pub fn cast(&mut self, ballot: Ballot<'_>) {
+        let stamp = self.stamp();
+        let entry = self.roll_entry(ballot.voter);
+        let (weight, group) = entry.map_or((1, None), |entry| (entry.weight, entry.group));
+        let has_groups = !self.state.elections()[0].definition.groups.is_empty();
+        let is_open = self.state.elections()[0].roll.is_none();
+        let group = if has_groups && is_open { Some((ballot.voter % 2) as u16) } else { group };
+        let number = self.state.elections()[0].roll.as_ref().map(|_| ballot.voter);
+        self.nonces += 1;
+        let nonce = sha256(&[b"nonce", self.slug.as_str().as_bytes(), &self.nonces.to_be_bytes()]).0;
+        let extras = Extras { weight, group, stamp: Some(stamp), click: None };
+        let opening = make_opening(&self.slug, nonce, &ballot, extras);
+        let cast = Cast { election: ElectionIndex(0), number, opening: &opening };
+        let event = self.state.apply(stamp, &Command::Cast(cast)).unwrap();
+        self.leaves.push(Leaf::Ballot(opening));
+        self.leaves.extend(event.acts.into_iter().map(|act| Leaf::Act(act.json)));
+    }
+
+    /// Casts one ballot for each line of marks, by voters 0, 1, 2 …
+    pub fn cast_all(&mut self, ballots: &[&[&[u16]]]) {
+        for (voter, marks) in ballots.iter().enumerate() {
+            self.cast(Ballot { voter: voter as u64, marks, key: "" });
+        }
+    }
+
+    fn roll_entry(&self, voter: u64) -> Option<RollEntry> {
+        self.state.elections()[0].roll.as_ref()?.entry(voter).cloned()
+    }
+
+    pub fn draw(&mut self, source: election::command::DrawSource) {
+        let size = self.state.elections()[0].closing_size.unwrap() as usize;
+        let hashes: Vec<Hash> = self.leaves[..size].iter().map(Leaf::hash).collect();
+        let closing_root = merkle_root(&hashes).to_hex();
+        let seed = sha256(&[b"dice"]).to_hex();
+        self.act(OfficerCommand::Draw { slug: self.slug(), source, seed, closing_root });
+    }
+
+    pub fn close(&mut self) {
+        self.act(OfficerCommand::Close { slug: self.slug() });
+    }
+
+    pub fn publish(&mut self) {
+        self.act(OfficerCommand::Publish { slug: self.slug() });
+    }
+
+    /// The record as it stands.
+    pub fn record(&self) -> Draft {
+        let election = &self.state.elections()[0];
+        let facts = self.state.ledger.as_ref().unwrap();
+        let epochs = election.epochs.iter().map(|(epoch, first_leaf)| {
+            let key = facts.keys.iter().find(|key| key.epoch == *epoch).unwrap();
+            json!({"epoch": epoch, "reason": key.reason.as_str(), "first_leaf": first_leaf,
+                "nodes": [{"node": key.node, "key": key.key}]})
+        });
+        let after_acts = (0..self.leaves.len()).filter(|leaf| matches!(self.leaves[*leaf], Leaf::Act(_)));
+        let mut checkpoint_sizes: Vec<u64> = after_acts.map(|leaf| leaf as u64 + 1).collect();
+        if checkpoint_sizes.last() != Some(&(self.leaves.len() as u64)) {
+            checkpoint_sizes.push(self.leaves.len() as u64);
+        }
+        Draft {
+            slug: self.slug.to_string(),
+            election: election.id.0,
+            definition: election.definition.to_json(),
+            definition_hash: Hash(election.definition.hash()),
+            roll: election.roll.as_ref().map_or(String::new(), |roll| roll.lines()),
+            leaves: self.leaves.clone(),
+            leaf_numbers: (0..self.leaves.len() as u64).collect(),
+            signed_leaves: None,
+            epochs: epochs.collect(),
+            epoch_starts: election.epochs.clone(),
+            checkpoint_sizes,
+            change_checkpoint: |_, note| note,
+            result: Results::of(election).to_json(),
+            header_leaves: None,
+            end_key: node_key(self.epoch),
+            change_end: |end| end,
+        }
+    }
+}
+
+/// A record before it is written. A case changes a part; writing signs everything again.
+#[derive(Clone)]
+pub struct Draft {
+    pub slug: String,
+    pub election: [u8; 16],
+    pub definition: String,
+    pub definition_hash: Hash,
+    pub roll: String,
+    pub leaves: Vec<Leaf>,
+    pub leaf_numbers: Vec<u64>,
+    /// Leaves that the checkpoints are of, where others are written.
+    pub signed_leaves: Option<Vec<Leaf>>,
+    pub epochs: Vec<Value>,
+    pub epoch_starts: Vec<(u32, u64)>,
+    pub checkpoint_sizes: Vec<u64>,
+    pub change_checkpoint: fn(usize, String) -> String,
+    pub result: String,
+    pub header_leaves: Option<u64>,
+    pub end_key: NodeKey,
+    pub change_end: fn(String) -> String,
+}
+
+impl Draft {
+    pub fn hashes(&self) -> Vec<Hash> {
+        self.signed_leaves.as_ref().unwrap_or(&self.leaves).iter().map(Leaf::hash).collect()
+    }
+
+    fn epoch_of(&self, size: u64) -> u32 {
+        self.epoch_starts.iter().rev().find(|(_, first)| *first < size).unwrap().0
+    }
+
+    /// Signed note at a size.
+    pub fn checkpoint(&self, size: u64) -> String {
+        let origin = Origin { ledger: LEDGER, epoch: self.epoch_of(size), election: self.election, shard: 0 };
+        let root = merkle_root(&self.hashes()[..size as usize]);
+        Checkpoint { origin, size: TreeSize(size), root }.sign(&node_key(origin.epoch))
+    }
+
+    pub fn ballots(&self) -> usize {
+        self.leaves.iter().filter(|leaf| matches!(leaf, Leaf::Ballot(_))).count()
+    }
+
+    /// Receipts of all ballots in one batch.
+    pub fn receipts(&self) -> Vec<Receipt> {
+        let epoch = self.epoch_starts[0].0;
+        let mut signer = BatchSigner::new();
+        let mut statements = Vec::new();
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            let Leaf::Ballot(opening) = leaf else { continue };
+            let statement = Statement {
+                ledger: LEDGER,
+                epoch: self.epoch_of(index as u64 + 1),
+                node: 1,
+                election: self.election,
+                definition: self.definition_hash,
+                shard: 0,
+                leaf_index: LeafIndex(index as u64),
+                leaf: leaf.hash(),
+                promise: Promise::Synced,
+            };
+            if statement.epoch == epoch {
+                signer.push(&statement);
+                statements.push((statement, opening[..32].try_into().unwrap()));
+            }
+        }
+        let batch = signer.sign(&node_key(epoch)).unwrap();
+        let receipt = |(index, (statement, nonce)): (usize, &(Statement, [u8; 32]))| {
+            let at = UnixMillis(START.0 + 60_000).to_string();
+            let people = ForPeople { slug: self.slug.clone(), ballot_index: index as u64, nonce: *nonce, at };
+            Receipt::new(statement, &batch, index as u32, people)
+        };
+        statements.iter().enumerate().map(receipt).collect()
+    }
+
+    /// Puts the hash of the result into the `published` act.
+    pub fn publish_again(&mut self) {
+        let hash = sha256(&[self.result.as_bytes()]).to_hex();
+        self.change_act("published", |act| act["result"] = json!(hash));
+    }
+
+    /// Changes the first act of a kind. Its fields keep their order.
+    pub fn change_act(&mut self, name: &str, change: impl FnOnce(&mut Value)) {
+        let start = format!("{{\"act\":\"{name}\"");
+        let act = self.leaves.iter_mut().find_map(|leaf| match leaf {
+            Leaf::Act(json) if json.starts_with(&start) => Some(json),
+            _ => None,
+        });
+        let act = act.unwrap();
+        let mut value: Value = serde_json::from_str(act).unwrap();
+        let before = value.clone();
+        change(&mut value);
+        for (field, new) in value.as_object().unwrap() {
+            let old = &before[field];
+            if old != new {
+                *act = act.replacen(&format!("\"{field}\":{old}"), &format!("\"{field}\":{new}"), 1);
+            }
+        }
+    }
+
+    /// Takes a leaf in; what was drawn and published of the old tree is not made again.
+    pub fn insert(&mut self, at: usize, leaf: Leaf) {
+        self.leaves.insert(at, leaf);
+        self.leaf_numbers = (0..self.leaves.len() as u64).collect();
+        for size in &mut self.checkpoint_sizes {
+            *size += u64::from(*size > at as u64);
+        }
+    }
+
+    /// Leaf of the n-th ballot.
+    pub fn ballot_leaf(&self, number: usize) -> usize {
+        let ballots = self.leaves.iter().enumerate().filter(|(_, leaf)| matches!(leaf, Leaf::Ballot(_)));
+        ballots.map(|(leaf, _)| leaf).nth(number).unwrap()
+    }
+
+    pub fn opening_mut(&mut self, number: usize) -> &mut Vec<u8> {
+        let leaf = self.ballot_leaf(number);
+        match &mut self.leaves[leaf] {
+            Leaf::Ballot(opening) => opening,
+            Leaf::Act(_) => unreachable!(),
+        }
+    }
+
+    /// The whole file, signed.
+    pub fn write(&self) -> String {
+        let mut text = String::new();
+        let mut line = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        let epochs: Vec<String> = self.epochs.iter().map(epoch_json).collect();
+        line(format!(
+            r#"{{"hustings_record":1,"ledger":"{}","election":"{}","slug":"{}","shard":0,"secrecy":"open","definition_hash":"{}","leaves":{},"ballots":{},"roll":{},"epochs":[{}]}}"#,
+            election::hex(&LEDGER),
+            election::hex(&self.election),
+            self.slug,
+            self.definition_hash,
+            self.header_leaves.unwrap_or(self.leaves.len() as u64),
+            self.ballots(),
+            self.roll.lines().count(),
+            epochs.join(","),
+        ));
+        line(self.definition.clone());
+        self.roll.lines().for_each(|entry| line(entry.to_owned()));
+        for (leaf, number) in self.leaves.iter().zip(&self.leaf_numbers) {
+            line(match leaf {
+                Leaf::Act(json) => format!(r#"{{"leaf":{number},"act":{json}}}"#),
+                Leaf::Ballot(opening) => {
+                    format!(r#"{{"leaf":{number},"ballot":"{}"}}"#, BASE64URL_NOPAD.encode(opening))
+                }
+            });
+        }
+        for (index, size) in self.checkpoint_sizes.iter().enumerate() {
+            let note = (self.change_checkpoint)(index, self.checkpoint(*size));
+            line(format!(r#"{{"checkpoint":{}}}"#, Value::from(note)));
+        }
+        line(format!(r#"{{"result":{}}}"#, self.result));
+        let digest = sha256(&[text.as_bytes()]);
+        let signature = self.end_key.sign(&[&b"hustings record v1\n"[..], &digest.0].concat());
+        let end = format!(
+            r#"{{"end":{{"sha256":"{digest}","node":{},"signature":"{}"}}}}"#,
+            self.end_key.node(),
+            election::hex(&signature)
+        );
+        text.push_str(&(self.change_end)(end));
+        text.push('\n');
+        text
+    }
+}
+
+/// An epoch of the header with its fields in order.
+fn epoch_json(epoch: &Value) -> String {
+    let nodes: Vec<String> = epoch["nodes"].as_array().unwrap().iter().map(node_json).collect();
+    format!(
+        r#"{{"epoch":{},"reason":{},"first_leaf":{},"nodes":[{}]}}"#,
+        epoch["epoch"],
+        epoch["reason"],
+        epoch["first_leaf"],
+        nodes.join(",")
+    )
+}
+
+fn node_json(node: &Value) -> String {
+    format!(r#"{{"node":{},"key":{}}}"#, node["node"], node["key"])
+}
