@@ -196,6 +196,7 @@ fn the_ballot_that_arrived_at_the_deadline_counts_and_the_next_does_not() {
     insta::assert_snapshot!(outcomes(r#"
         0s create lunch "closing":{"at":"1970-01-01T00:01:00Z"},"contest":[{"title":"Lunch?","choices":["Pizza","Sushi"]}]
         1s open lunch
+        0s cast lunch n9 sushi
         60s cast lunch n1 pizza
         59s deadline lunch
         61s cast lunch n2 sushi
@@ -204,6 +205,7 @@ fn the_ballot_that_arrived_at_the_deadline_counts_and_the_next_does_not() {
     "#), @r#"
     create lunch
     {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"b9e7884a9acca346602ae88a87df72d0a3cc54790b564f4198873df2f0861331","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    refused: voting in `lunch` is not open: it is draft; the ballot was not cast [election_not_open]
     ballot 0 at leaf 1
     {"act":"closed","at":"1970-01-01T00:01:00.000Z","by":"rule","reason":"deadline","ballots":1,"voters":1}
     refused: voting in `lunch` is not open: it is closed; the ballot was not cast [election_not_open]
