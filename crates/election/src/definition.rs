@@ -405,8 +405,10 @@ impl Definition {
         next.round = self.round + 1;
         next.follows = Some(self.slug.clone());
         next.closing.at = None;
-        let stem = self.slug.as_str().trim_end_matches(&format!("-{}", self.round)).to_owned();
-        let stem: Slug = stem.parse().unwrap_or_else(|_| self.slug.clone());
+        let own_suffix = format!("-{}", self.round);
+        let is_named_by_round = self.round > 1;
+        let stem = self.slug.as_str().strip_suffix(&own_suffix).filter(|_| is_named_by_round);
+        let stem: Slug = stem.and_then(|stem| stem.parse().ok()).unwrap_or_else(|| self.slug.clone());
         next.slug = slug.unwrap_or_else(|| stem.with_suffix(&format!("-{}", next.round)));
         next
     }

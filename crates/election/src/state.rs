@@ -552,7 +552,10 @@ impl Election {
         }
         // Stamped before the opening, and logged after it: it arrived too early, whatever overtook it since.
         if self.opened_at.is_some_and(|at| stamp.wall() < at) {
-            return Err(Rejection::NotOpen { slug: self.definition.slug.clone(), state: ElectionState::Draft });
+            return Err(Rejection::NotOpen {
+                slug: self.definition.slug.clone(),
+                state: ElectionState::Draft,
+            });
         }
         if let Some(closed_at) = self.closes_at.filter(|at| stamp.wall() > *at) {
             return Err(Rejection::DeadlinePassed { slug: self.definition.slug.clone(), closed_at });
