@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 
 use ledger::index::Index;
 use ledger::{
-    EntryKind, FileStorage, Ledger, LedgerError, LedgerId, LedgerOptions, Log as _, LogPoint, LogReader as _, NewEntry,
-    Position, Scan as _, Threads,
+    EntryKind, FileStorage, Ledger, LedgerError, LedgerId, LedgerOptions, Log as _, LogPoint, LogReader as _,
+    NewEntry, Position, Scan as _, Threads,
 };
 
 const RECORD_BYTES: usize = 200;
 
 fn main() {
     let measuring = std::env::args().any(|argument| argument == "--bench");
-    let (duration, records_max, index_rows) =
-        if measuring { (Duration::from_secs(3), 6_000_000, 10_000_000) } else { (Duration::from_millis(1), 2_000, 2_000) };
+    let (duration, records_max, index_rows) = if measuring {
+        (Duration::from_secs(3), 6_000_000, 10_000_000)
+    } else {
+        (Duration::from_millis(1), 2_000, 2_000)
+    };
     println!("| batch | records/s | batches/s | p50 us | p99 us | max us | open MB/s | scan MB/s |");
     println!("|---|---|---|---|---|---|---|---|");
     for batch in [1, 64, 1000, 10_000] {
@@ -30,15 +33,16 @@ fn main() {
 }
 
 fn folder() -> tempfile::TempDir {
-    let root = std::env::var_os("LEDGER_BENCH_DIR").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
+    let root = std::env::var_os("LEDGER_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     tempfile::tempdir_in(root).expect("a folder to write in")
 }
 
 fn append_open_and_scan(batch: usize, duration: Duration, records_max: usize) {
     let folder = folder();
     let storage = FileStorage::new(folder.path()).expect("the folder is there");
-    let mut ledger =
-        Ledger::create(storage.clone(), LedgerId([1; 16]), LedgerOptions::STANDARD).expect("the folder is empty");
+    let mut ledger = Ledger::create(storage.clone(), LedgerId([1; 16]), LedgerOptions::STANDARD)
+        .expect("the folder is empty");
     let noise = noise(batch * RECORD_BYTES + 4096);
     let mut latencies = Vec::new();
     let start = Instant::now();

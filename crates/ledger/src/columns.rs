@@ -174,7 +174,9 @@ impl<S: Storage> TileWriter<S> {
         let readers = Arc::new(Levels::default());
         let mut writer = Self { storage, name: name.into(), levels: Vec::new(), readers };
         writer.add_level()?;
-        while writer.rows(writer.levels.len() as u8 - 1) >= 256 && writer.levels.len() < usize::from(TILE_LEVELS) {
+        while writer.rows(writer.levels.len() as u8 - 1) >= 256
+            && writer.levels.len() < usize::from(TILE_LEVELS)
+        {
             writer.add_level()?;
         }
         Ok(writer)
@@ -249,7 +251,10 @@ impl<S: Storage> TileWriter<S> {
 
 impl<S: Storage> fmt::Debug for TileWriter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TileWriter").field("name", &self.name).field("leaves", &self.rows(0)).finish_non_exhaustive()
+        f.debug_struct("TileWriter")
+            .field("name", &self.name)
+            .field("leaves", &self.rows(0))
+            .finish_non_exhaustive()
     }
 }
 

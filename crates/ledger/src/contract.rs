@@ -81,7 +81,10 @@ fn an_empty_log_has_nothing_to_read(log: &impl Log, reader: &impl LogReader) {
     assert_eq!(reader.committed(), Position::NONE);
     assert!(reader.scan(Position(1)).next().expect("an empty log is sound").is_none());
     for position in [0, 1, 2, u64::MAX] {
-        assert!(matches!(reader.read(Position(position), &mut Vec::new()), Err(LedgerError::NotCommitted { .. })));
+        assert!(matches!(
+            reader.read(Position(position), &mut Vec::new()),
+            Err(LedgerError::NotCommitted { .. })
+        ));
     }
 }
 
@@ -111,7 +114,10 @@ fn what_was_appended_is_read_back(reader: &impl LogReader, written: &[Written]) 
         for (number, entry) in written.iter().enumerate().skip(from as usize - 1) {
             let read = scan.next().expect("a sound log scans").expect("up to the last entry");
             compare(entry, &read.header, read.payload, Position(number as u64 + 1));
-            assert!(previous.is_none_or(|hash| hash == read.header.previous), "each entry names the one before");
+            assert!(
+                previous.is_none_or(|hash| hash == read.header.previous),
+                "each entry names the one before"
+            );
             previous = Some(read.hash);
         }
         assert!(scan.next().expect("a sound log scans").is_none());

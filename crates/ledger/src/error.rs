@@ -14,14 +14,27 @@ pub enum LedgerError {
     #[error("{0}")]
     Locked(#[from] crate::LockError),
     #[error("cannot {step} `{}`", path.display())]
-    Io { step: &'static str, path: PathBuf, #[source] source: io::Error },
+    Io {
+        step: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 
     /// Nothing has changed; the same append may succeed once there is room.
     #[error("no room on the disk for the next entry in `{}`", path.display())]
-    Full { path: PathBuf, #[source] source: io::Error },
+    Full {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// Cached pages may lie after a failed sync, so the process has to end and read the disk again.
     #[error("the disk failed to keep `{}`; the process must end and start again", path.display())]
-    SyncFailed { path: PathBuf, #[source] source: io::Error },
+    SyncFailed {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the ledger in `{}` has failed and takes nothing more until it is opened again", folder.display())]
     Poisoned { folder: PathBuf },
     #[error("an entry of {bytes} bytes is over the limit of {max}")]

@@ -1,7 +1,7 @@
 //! The bytes on disk, version 1; all integers big-endian. `docs/formats.md`, "Ledger segments", says the same.
 
-use proof::{Hash, sha256};
 use crate::{EntryHeader, EntryKind, LedgerId, LogPoint, Position};
+use proof::{Hash, sha256};
 
 pub const FORMAT_VERSION: u8 = 1;
 
@@ -83,7 +83,11 @@ impl SegmentHeader {
 ///
 /// The two sums together cover header and payload; apart, they let a reader of a few bytes trust a header alone, and
 /// let recovery know how far a torn batch reached.
-pub fn encode_entry_header(ledger: LedgerId, header: &EntryHeader, payload: &[u8]) -> [u8; ENTRY_HEADER_BYTES] {
+pub fn encode_entry_header(
+    ledger: LedgerId,
+    header: &EntryHeader,
+    payload: &[u8],
+) -> [u8; ENTRY_HEADER_BYTES] {
     assert_eq!(header.length as usize, payload.len(), "the header names the payload's length");
     let mut out = [0; ENTRY_HEADER_BYTES];
     out[0..4].copy_from_slice(&ENTRY_MAGIC);
@@ -145,7 +149,8 @@ impl StoredHeader {
     pub fn decode_mark(bytes: &[u8], ledger: LedgerId) -> Option<LogPoint> {
         let stored = Self::decode(bytes)?;
         let header = &stored.header;
-        let sound = stored.ledger == ledger && header.kind == EntryKind::MARK && header.position == header.mark;
+        let sound =
+            stored.ledger == ledger && header.kind == EntryKind::MARK && header.position == header.mark;
         sound.then_some(LogPoint { position: header.position, hash: header.previous })
     }
 }

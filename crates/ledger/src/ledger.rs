@@ -10,13 +10,14 @@ use crate::format::{
     MARK_OFFSET, SEGMENT_DATA_OFFSET, SEGMENT_HEADER_BYTES, SegmentHeader, encode_entry_header, encode_mark,
     entry_hash,
 };
+use crate::mutation::{Mutation, is_off};
 use crate::open::{Recovery, open_folder, segment_files};
 use crate::prepare::{PREPARED_NAME, Prepared, Preparer, discard, prepare};
 use crate::reader::{Reader, Shared};
 use crate::segment::{Segment, segment_name};
 use crate::{
-    ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerError, LedgerId, Log, LogPoint, NewEntry, Position, Storage,
-    StorageFile,
+    ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerError, LedgerId, Log, LogPoint, NewEntry, Position,
+    Storage, StorageFile,
 };
 
 /// Sizes of files and where the work is done.
@@ -77,11 +78,12 @@ impl<S: Storage> Ledger<S> {
             .map_err(|source| space_error(&storage, PREPARED_NAME, "make", source))?;
         let first = LogPoint::START;
         let segment = Segment::new(Position(1), prepared.bytes, prepared.file);
-        write_segment_header(&segment, id, first).and_then(|()| segment.file.sync_data()).map_err(|source| {
-            LedgerError::SyncFailed { path: storage.path(PREPARED_NAME), source }
-        })?;
+        write_segment_header(&segment, id, first)
+            .and_then(|()| segment.file.sync_data())
+            .map_err(|source| LedgerError::SyncFailed { path: storage.path(PREPARED_NAME), source })?;
         publish_segment(&storage, Position(1))?;
-        let parts = Parts { segments: vec![segment], tail: SEGMENT_DATA_OFFSET, last: first, epoch: 0, term: 0 };
+        let parts =
+            Parts { segments: vec![segment], tail: SEGMENT_DATA_OFFSET, last: first, epoch: 0, term: 0 };
         Self::assemble(storage, id, options, parts, lock)
     }
 
@@ -203,8 +205,15 @@ impl<S: Storage> Ledger<S> {
         if let Err(source) = self.segment.file.write_at(&[head, payload], self.tail) {
             return Err(self.take_back(head.len() + payload.len(), source));
         }
-        self.segment.file.sync_data().map_err(|source| self.poison(source))?;
+        self.sync_entry()?;
         Ok(self.tail)
+    }
+
+    fn sync_entry(&mut self) -> Result<(), LedgerError> {
+        if is_off(Mutation::Sync) {
+            return Ok(());
+        }
+        self.segment.file.sync_data().map_err(|source| self.poison(source))
     }
 
     /// After a failed write of `bytes` behind the last entry: what it left goes at once, or before the next write.
@@ -221,12 +230,14 @@ impl<S: Storage> Ledger<S> {
 
     /// Puts zeros back where a failed write may have left bytes, so that they are never taken for a record.
     fn wipe_spoiled(&mut self) -> Result<(), LedgerError> {
-        if self.spoiled_until == self.tail {
+        if self.spoiled_until == self.tail || is_off(Mutation::Wipe) {
             return Ok(());
         }
         match write_zeros(&self.segment.file, self.tail, self.spoiled_until) {
             Ok(()) => {}
-            Err(source) if is_full(&source) => return Err(LedgerError::Full { path: self.segment_path(), source }),
+            Err(source) if is_full(&source) => {
+                return Err(LedgerError::Full { path: self.segment_path(), source });
+            }
             Err(source) => return Err(self.poison(source)),
         }
         self.segment.file.sync_data().map_err(|source| self.poison(source))?;
@@ -322,7 +333,9 @@ impl<S: Storage> Log for Ledger<S> {
         let mark = encode_mark(self.id, self.last, self.epoch, self.term);
         match self.segment.file.write_at(&[&mark], MARK_OFFSET) {
             Ok(()) => {}
-            Err(source) if is_full(&source) => return Err(LedgerError::Full { path: self.segment_path(), source }),
+            Err(source) if is_full(&source) => {
+                return Err(LedgerError::Full { path: self.segment_path(), source });
+            }
             Err(source) => return Err(self.poison(source)),
         }
         self.segment.file.sync_data().map_err(|source| self.poison(source))?;
@@ -359,7 +372,11 @@ fn check_options(options: &LedgerOptions) {
     );
 }
 
-fn write_segment_header<F: StorageFile>(segment: &Segment<F>, ledger: LedgerId, last: LogPoint) -> io::Result<()> {
+fn write_segment_header<F: StorageFile>(
+    segment: &Segment<F>,
+    ledger: LedgerId,
+    last: LogPoint,
+) -> io::Result<()> {
     assert_eq!(segment.first, last.position.next(), "a segment goes on where the log ends");
     let header = SegmentHeader { ledger, bytes: segment.bytes, first: segment.first, previous: last.hash };
     let bytes: [u8; SEGMENT_HEADER_BYTES] = header.encode();

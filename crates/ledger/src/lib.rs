@@ -23,6 +23,7 @@ mod format;
 pub mod index;
 mod ledger;
 mod log;
+pub mod mutation;
 mod open;
 mod prepare;
 mod reader;
@@ -31,11 +32,12 @@ mod segment;
 mod storage;
 
 pub use error::LedgerError;
-pub use proof::Hash;
 pub use ledger::{Ledger, LedgerOptions, Threads};
 pub use log::{
-    ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerId, Log, LogPoint, LogReader, NewEntry, Position, Scan,
+    ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerId, Log, LogPoint, LogReader, NewEntry, Position,
+    Scan,
 };
 pub use open::{Cut, Recovery};
+pub use proof::Hash;
 pub use reader::{Reader, ReaderScan};
 pub use storage::{FileInfo, FileStorage, FolderLock, LockError, Storage, StorageFile};

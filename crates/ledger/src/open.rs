@@ -22,10 +22,11 @@ use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use crate::error::is_full;
 use crate::format::{
-    ENTRY_HEADER_BYTES, MARK_OFFSET, PAGE_BYTES, SEGMENT_DATA_OFFSET, SegmentHeader, SegmentHeaderError, StoredHeader,
-    encode_mark,
+    ENTRY_HEADER_BYTES, MARK_OFFSET, PAGE_BYTES, SEGMENT_DATA_OFFSET, SegmentHeader, SegmentHeaderError,
+    StoredHeader, encode_mark,
 };
 use crate::ledger::{Parts, write_zeros};
+use crate::mutation::{Mutation, is_off};
 use crate::prepare::discard;
 use crate::scan::{Chain, Chunk, Record, SegmentEnd, Walk, WalkError, examine_wreck};
 use crate::segment::{Segment, parse_segment_name};
@@ -136,7 +137,7 @@ impl<F: StorageFile> Found<F> {
                 LedgerError::SyncFailed { path: path(), source }
             }
         };
-        if let Some(cut) = &self.cut {
+        if let Some(cut) = self.cut.as_ref().filter(|_| !is_off(Mutation::Cut)) {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
         }
@@ -144,7 +145,9 @@ impl<F: StorageFile> Found<F> {
         let Some((offset, bytes)) = self.last_entry.filter(|_| unmarked) else { return Ok(()) };
         let mut entry = vec![0; bytes as usize];
         segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
-        segment.file.write_at(&[&entry], offset).map_err(failed)?;
+        if !is_off(Mutation::WriteAgain) {
+            segment.file.write_at(&[&entry], offset).map_err(failed)?;
+        }
         segment.file.sync_data().map_err(failed)?;
         let mark = encode_mark(self.chain.ledger, self.chain.last, self.chain.epoch, self.chain.term);
         segment.file.write_at(&[&mark], MARK_OFFSET).map_err(failed)?;
@@ -294,7 +297,8 @@ impl<S: Storage, V> Reading<'_, S, V> {
                 return Ok(false);
             }
             self.follow(chunk.segment, offset, record)?;
-            let entry = Entry { header: record.stored.header, hash: record.hash, payload: chunk.payload(record) };
+            let entry =
+                Entry { header: record.stored.header, hash: record.hash, payload: chunk.payload(record) };
             (self.visit)(entry)?;
         }
         match chunk.end {
@@ -338,6 +342,9 @@ impl<S: Storage, V> Reading<'_, S, V> {
     /// The next entry was confirmed, as the file's mark says, or its name does: a segment gets its name only once its
     /// first entry is synced, the ledger's first segment aside.
     fn ends_too_early(&self, segment: usize) -> bool {
+        if is_off(Mutation::MarkCheck) {
+            return false;
+        }
         let below_mark = self.marks[segment].is_some_and(|mark| mark.position > self.chain.last.position);
         below_mark || (segment > 0 && self.last_entry.is_none())
     }
@@ -364,10 +371,14 @@ impl<S: Storage, V> Reading<'_, S, V> {
         }
         let wreck = examine_wreck(place, offset, self.chain.ledger)
             .map_err(|source| read_error(path.clone(), source))?;
-        if wreck.record_behind {
-            return Err(self.damaged(segment, offset, "its checksum does not match, and a later record follows"));
+        if wreck.record_behind && !is_off(Mutation::MarkCheck) {
+            return Err(self.damaged(
+                segment,
+                offset,
+                "its checksum does not match, and a later record follows",
+            ));
         }
-        if wreck.header_end.is_some_and(|header_end| header_end < wreck.end) {
+        if wreck.header_end.is_some_and(|header_end| header_end < wreck.end) && !is_off(Mutation::MarkCheck) {
             return Err(self.damaged(segment, offset, "its checksum does not match, and other bytes follow"));
         }
         if self.ends_too_early(segment) {
@@ -432,7 +443,8 @@ fn scan_with_helpers<F: StorageFile, E>(
     segments: &[Segment<F>],
     mut take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
 ) -> Result<(), E> {
-    let helpers = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CHECKING_THREADS_MAX));
+    let helpers =
+        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CHECKING_THREADS_MAX));
     std::thread::scope(|scope| {
         let in_flight = helpers * 2;
         let (jobs, job_queue) = sync_channel::<Job>(in_flight);

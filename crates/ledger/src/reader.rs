@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::format::{ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash};
+use crate::mutation::{Mutation, is_off};
 use crate::scan::{Chain, Record};
 use crate::segment::Segment;
-use crate::{Entry, EntryHeader, LedgerError, LedgerId, LogPoint, LogReader, Position, Scan, Storage, StorageFile};
+use crate::{
+    Entry, EntryHeader, LedgerError, LedgerId, LogPoint, LogReader, Position, Scan, Storage, StorageFile,
+};
 
 /// Read at once while looking for a header among small entries.
 const LOCATE_BYTES: u64 = 8 << 10;
@@ -27,7 +30,12 @@ pub(crate) struct Shared<F> {
 }
 
 impl<F: StorageFile> Shared<F> {
-    pub fn new(folder: PathBuf, ledger: LedgerId, segments: Vec<Arc<Segment<F>>>, committed: Position) -> Self {
+    pub fn new(
+        folder: PathBuf,
+        ledger: LedgerId,
+        segments: Vec<Arc<Segment<F>>>,
+        committed: Position,
+    ) -> Self {
         let committed = AtomicU64::new(committed.0);
         Self { folder, ledger, committed, segments: ArcSwap::from_pointee(segments) }
     }
@@ -44,7 +52,7 @@ impl<F: StorageFile> Shared<F> {
 
     fn check_committed(&self, position: Position) -> Result<(), LedgerError> {
         let committed = self.committed();
-        if position == Position::NONE || position > committed {
+        if position == Position::NONE || (position > committed && !is_off(Mutation::OnlyCommitted)) {
             return Err(LedgerError::NotCommitted { position, committed });
         }
         Ok(())

@@ -9,9 +9,9 @@ use std::io;
 use crate::format::{
     ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash, find_header, is_zero,
 };
-use proof::Hash;
 use crate::segment::Segment;
 use crate::{ENTRY_BYTES_MAX, EntryKind, LedgerId, LogPoint, Position, StorageFile};
+use proof::Hash;
 
 /// Read at once; a larger record makes its chunk larger. Fits a core's second-level cache.
 pub const CHUNK_BYTES: usize = 1 << 20;
@@ -124,8 +124,11 @@ fn fill_chunk<F: StorageFile>(segment: &Segment<F>, chunk: &mut Chunk) -> io::Re
                 let offset = chunk.offset + at as u64;
                 let only_zeros = is_zero(&chunk.bytes[at..])
                     && is_zero_from(segment, chunk.offset + chunk.bytes.len() as u64)?;
-                chunk.end =
-                    Some(if only_zeros { SegmentEnd::Zeros { offset } } else { SegmentEnd::Unreadable { offset } });
+                chunk.end = Some(if only_zeros {
+                    SegmentEnd::Zeros { offset }
+                } else {
+                    SegmentEnd::Unreadable { offset }
+                });
                 return Ok(());
             }
         }
@@ -189,7 +192,11 @@ pub struct Wreck {
 }
 
 /// Looks at everything from the unreadable `offset` to the end of the file.
-pub fn examine_wreck<F: StorageFile>(segment: &Segment<F>, offset: u64, ledger: LedgerId) -> io::Result<Wreck> {
+pub fn examine_wreck<F: StorageFile>(
+    segment: &Segment<F>,
+    offset: u64,
+    ledger: LedgerId,
+) -> io::Result<Wreck> {
     let mut bytes = vec![0; (segment.bytes - offset) as usize];
     segment.file.read_at(&mut bytes, offset)?;
     let end = offset + bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);

@@ -71,7 +71,11 @@ pub enum LockError {
     )]
     Held { folder: PathBuf, holder: Option<u32> },
     #[error("cannot lock `{}`", path.display())]
-    Io { path: PathBuf, #[source] source: io::Error },
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// A real folder.

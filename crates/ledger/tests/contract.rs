@@ -2,9 +2,7 @@
 
 use ledger::contract::{self, Harness};
 use ledger::faulty::FaultyStorage;
-use ledger::{
-    FileStorage, Ledger, LedgerError, LedgerId, LedgerOptions, Reader, Storage, Threads,
-};
+use ledger::{FileStorage, Ledger, LedgerError, LedgerId, LedgerOptions, Reader, Storage, Threads};
 
 struct Embedded<S> {
     storage: S,
@@ -41,7 +39,9 @@ fn the_embedded_log_keeps_the_contract_on_a_disk() {
 
 #[test]
 fn the_embedded_log_keeps_the_contract_in_memory_with_tiny_segments() {
-    for (segment_bytes_first, segment_bytes_max) in [(16 << 10, 16 << 10), (16 << 10, 64 << 10), (1 << 20, 1 << 20)] {
+    for (segment_bytes_first, segment_bytes_max) in
+        [(16 << 10, 16 << 10), (16 << 10, 64 << 10), (1 << 20, 1 << 20)]
+    {
         for threads in [Threads::Helpers, Threads::CallerOnly] {
             let options = LedgerOptions { segment_bytes_first, segment_bytes_max, threads };
             contract::check(&mut Embedded { storage: FaultyStorage::new(1), options });

@@ -67,7 +67,9 @@ fn crashed(storage: &FaultyStorage, crash: Crash) -> FaultyStorage {
 fn recover(storage: &FaultyStorage, told: Told) {
     let mut ledger = match open_and_check(storage) {
         Ok((ledger, _)) => ledger,
-        Err(LedgerError::NoLedger { .. }) if !told.created => Ledger::create(storage.clone(), ID, TINY).unwrap(),
+        Err(LedgerError::NoLedger { .. }) if !told.created => {
+            Ledger::create(storage.clone(), ID, TINY).unwrap()
+        }
         Err(error) => panic!("{error} ({told:?})"),
     };
     let found = ledger.committed().0;
@@ -96,7 +98,8 @@ fn a_crash_at_any_operation_loses_nothing_confirmed() {
 fn a_write_cut_at_any_byte_loses_nothing_confirmed() {
     for (storage, told) in dying_scripts() {
         let Some(written) = storage.last_write_bytes() else { continue };
-        let inside = (0..120).chain((120..=written).step_by(1 + written / 16)).filter(|bytes| *bytes <= written);
+        let inside =
+            (0..120).chain((120..=written).step_by(1 + written / 16)).filter(|bytes| *bytes <= written);
         for bytes in inside {
             for crash in [Crash::KeepOfLastWrite(bytes), Crash::LoseOfLastWrite(bytes)] {
                 recover(&crashed(&storage, crash), told);
@@ -114,7 +117,10 @@ fn a_crash_while_recovering_loses_nothing_confirmed() {
             for operation in 1.. {
                 let storage = crashed.copy();
                 storage.crash_at_operation(storage.operations() + operation);
-                if !matches!(open_and_check(&storage), Err(LedgerError::SyncFailed { .. } | LedgerError::Io { .. })) {
+                if !matches!(
+                    open_and_check(&storage),
+                    Err(LedgerError::SyncFailed { .. } | LedgerError::Io { .. })
+                ) {
                     break;
                 }
                 crashes_while_recovering += 1;

@@ -52,7 +52,11 @@ fn a_flip_below_the_mark_is_refused_wherever_it_is() {
             let opened = open_flipped(&sound, name, offset);
             if behind_the_log || in_marks_page {
                 // An unfinished record or an unfinished mark, and nothing lost.
-                assert_eq!(opened.expect("nothing confirmed was touched"), ENTRIES, "byte {offset} of {name}");
+                assert_eq!(
+                    opened.expect("nothing confirmed was touched"),
+                    ENTRIES,
+                    "byte {offset} of {name}"
+                );
             } else {
                 assert!(opened.is_err(), "byte {offset} of {name}");
             }
@@ -115,7 +119,11 @@ fn a_refusal_names_entry_file_and_byte_and_says_what_to_do() {
          `hustings restore`"
     );
     let error = open_flipped(&sound, first, 20).unwrap_err();
-    assert!(error.to_string().starts_with("`/faulty/0000000000000001.seg` is damaged (the checksum of its header"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("`/faulty/0000000000000001.seg` is damaged (the checksum of its header")
+    );
 }
 
 #[test]
@@ -210,7 +218,10 @@ fn damage_behind_the_readers_back_is_an_error_not_an_answer() {
     for offset in DATA..DATA + 400 {
         storage.flip(&first, offset, 0x10);
         let position = Position(if offset < DATA + 144 { 1 } else { 2 });
-        assert!(matches!(reader.read(position, &mut payload), Err(LedgerError::Damaged { .. })), "byte {offset}");
+        assert!(
+            matches!(reader.read(position, &mut payload), Err(LedgerError::Damaged { .. })),
+            "byte {offset}"
+        );
         let mut scan = reader.scan(Position(1));
         let mut read = 0;
         let error = loop {

@@ -4,7 +4,8 @@ mod support;
 
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{
-    FileStorage, Ledger, LedgerError, LedgerOptions, Log as _, LogReader as _, Position, Storage as _, StorageFile as _,
+    FileStorage, Ledger, LedgerError, LedgerOptions, Log as _, LogReader as _, Position, Storage as _,
+    StorageFile as _,
 };
 use support::{ID, TINY, append, ledger_with, open_and_check};
 
@@ -41,7 +42,13 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         // Or there is room again, for another, shorter entry than the one refused.
         storage.set_space(None);
         ledger
-            .append(ledger::NewEntry { epoch: 1, term: 0, stamp: 0, kind: ledger::EntryKind(9), payload: b"short" })
+            .append(ledger::NewEntry {
+                epoch: 1,
+                term: 0,
+                stamp: 0,
+                kind: ledger::EntryKind(9),
+                payload: b"short",
+            })
             .unwrap();
         drop(ledger);
         let mut entries = 0;
@@ -76,7 +83,9 @@ fn any_failing_sync_ends_the_ledger_and_loses_nothing_confirmed() {
                 assert!(error.is_fatal());
                 assert!(append(&mut ledger, confirmed + 1).unwrap_err().is_fatal(), "it takes nothing more");
             }
-            LedgerError::Io { .. } => assert_eq!(append(&mut ledger, confirmed + 1).unwrap().0, confirmed + 1),
+            LedgerError::Io { .. } => {
+                assert_eq!(append(&mut ledger, confirmed + 1).unwrap().0, confirmed + 1)
+            }
             error => panic!("{error}"),
         }
         assert!(ledger.committed().0 <= confirmed + 1);
@@ -93,9 +102,8 @@ fn any_failing_sync_ends_the_ledger_and_loses_nothing_confirmed() {
 #[test]
 fn a_second_process_is_told_who_holds_the_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let storage = || {
-        FileStorage::new(folder.path().join("ledger")).unwrap().locked_by(folder.path().join("lock"))
-    };
+    let storage =
+        || FileStorage::new(folder.path().join("ledger")).unwrap().locked_by(folder.path().join("lock"));
     let ledger = Ledger::create(storage(), ID, LedgerOptions::STANDARD).unwrap();
     let error = open_and_check(&storage()).unwrap_err();
     assert_eq!(
@@ -129,7 +137,8 @@ fn small_ledgers_stay_small_and_segments_grow() {
     };
     let mut ledger = Ledger::create(storage.clone(), ID, options).unwrap();
     let payload = vec![1; 100_000];
-    let entry = ledger::NewEntry { epoch: 1, term: 0, stamp: 0, kind: ledger::EntryKind(1), payload: &payload };
+    let entry =
+        ledger::NewEntry { epoch: 1, term: 0, stamp: 0, kind: ledger::EntryKind(1), payload: &payload };
     ledger.append(entry).unwrap();
     assert_eq!(sizes(), [1]);
     for _ in 0..160 {
@@ -164,7 +173,11 @@ fn checking_changes_nothing_and_needs_no_lock() {
 fn readers_keep_up_with_a_writer_on_other_threads() {
     let folder = tempfile::tempdir().unwrap();
     let storage = FileStorage::new(folder.path()).unwrap();
-    let options = LedgerOptions { segment_bytes_first: 64 << 10, segment_bytes_max: 256 << 10, ..LedgerOptions::STANDARD };
+    let options = LedgerOptions {
+        segment_bytes_first: 64 << 10,
+        segment_bytes_max: 256 << 10,
+        ..LedgerOptions::STANDARD
+    };
     let mut ledger = Ledger::create(storage, ID, options).unwrap();
     let reader = ledger.reader();
     let entries = 600;

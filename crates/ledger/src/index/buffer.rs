@@ -71,7 +71,10 @@ impl Buffer {
         let grown = Self::with_rows(self.rows.len() * 2);
         for number in 0..self.rows() {
             let (key, value) = self.row(number);
-            assert!(grown.insert(&key.to_be_bytes(), value), "a larger buffer holds the rows of a smaller one");
+            assert!(
+                grown.insert(&key.to_be_bytes(), value),
+                "a larger buffer holds the rows of a smaller one"
+            );
         }
         grown
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use super::run::{Run, RunRows, RunWriter, Span, remove};
+use super::run::{Run, RunRows, RunWriter, Span, remove, write_run};
 use super::{BUFFER_ROWS, IndexError, Shared};
 use crate::{LedgerId, Storage};
 
@@ -23,11 +23,12 @@ pub fn write_frozen_and_merge<S: Storage>(shared: &Shared<S>, ledger: LedgerId) 
 pub fn write_frozen<S: Storage>(shared: &Shared<S>, ledger: LedgerId) -> Result<(), IndexError> {
     loop {
         let Some(frozen) = shared.view.load().frozen.first().cloned() else { return Ok(()) };
-        let mut writer = RunWriter::new(&shared.storage, ledger, frozen.span)?;
-        for row in frozen.buffer.sorted() {
-            writer.push(row)?;
-        }
-        let run = Arc::new(writer.finish()?);
+        let rows = frozen.buffer.sorted();
+        let written = write_run(&shared.storage, ledger, frozen.span, |writer| {
+            rows.into_iter().try_for_each(|row| writer.push(row))?;
+            Ok(true)
+        })?;
+        let run = Arc::new(written.expect("all rows were pushed"));
         shared.change(|view| {
             view.frozen.remove(0);
             view.runs.push(run);
@@ -40,7 +41,9 @@ pub fn write_frozen<S: Storage>(shared: &Shared<S>, ledger: LedgerId) -> Result<
 pub fn merge_runs<S: Storage>(shared: &Shared<S>, ledger: LedgerId) -> Result<(), IndexError> {
     loop {
         let runs = shared.view.load().runs.clone();
-        let Some(from) = first_to_merge(&runs.iter().map(|run| run.rows).collect::<Vec<_>>()) else { return Ok(()) };
+        let Some(from) = first_to_merge(&runs.iter().map(|run| run.rows).collect::<Vec<_>>()) else {
+            return Ok(());
+        };
         let old = &runs[from..];
         let Some(merged) = merge(shared, ledger, old)?.map(Arc::new) else { return Ok(()) };
         // Runs written meanwhile stand behind these.
@@ -75,7 +78,16 @@ fn merge<S: Storage>(
 ) -> Result<Option<Run<S::File>>, IndexError> {
     let (first, last) = (runs.first().expect("runs to merge"), runs.last().expect("runs to merge"));
     let span = Span { after: first.span.after, through: last.span.through };
-    let mut writer = RunWriter::new(&shared.storage, ledger, span)?;
+    write_run(&shared.storage, ledger, span, |writer| merge_rows(shared, ledger, runs, writer))
+}
+
+/// Pushes the rows of all runs by key; false when it is time to stop.
+fn merge_rows<S: Storage>(
+    shared: &Shared<S>,
+    ledger: LedgerId,
+    runs: &[Arc<Run<S::File>>],
+    writer: &mut RunWriter<'_, S>,
+) -> Result<bool, IndexError> {
     let mut sources: Vec<_> = runs.iter().map(|run| RunRows::new(run)).collect();
     // Ordered by key, then age: values of one key stay in the order they went in.
     let mut heads = BinaryHeap::with_capacity(sources.len());
@@ -93,10 +105,10 @@ fn merge<S: Storage>(
         merged += 1;
         if merged.is_multiple_of(ROWS_BETWEEN_LOOKS) {
             if shared.signals.is_stopping() {
-                return Ok(None);
+                return Ok(false);
             }
             write_frozen(shared, ledger)?;
         }
     }
-    writer.finish().map(Some)
+    Ok(true)
 }

@@ -37,7 +37,12 @@ pub type IndexKey = [u8; 16];
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     #[error("cannot {step} the index file `{}`", path.display())]
-    Io { step: &'static str, path: PathBuf, #[source] source: io::Error },
+    Io {
+        step: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The index has to be made again.
     #[error("the index file `{}` is damaged; delete it, and it is made again at the next start", path.display())]
     Damaged { path: PathBuf },

@@ -71,7 +71,8 @@ impl<F: StorageFile> Run<F> {
         let wanted = (key >> 64) as u64;
         let mut tries = 0;
         while low < high {
-            let guess = if tries < 4 { proportion(wanted, low_key, high_key, high - low) } else { (high - low) / 2 };
+            let guess =
+                if tries < 4 { proportion(wanted, low_key, high_key, high - low) } else { (high - low) / 2 };
             let number = low + guess.min(high - low - 1);
             self.read_block(number, block)?;
             let first = key_at(block, 0);
@@ -96,7 +97,11 @@ impl<F: StorageFile> Run<F> {
         (self.rows - block * BLOCK_ROWS).min(BLOCK_ROWS) as usize
     }
 
-    fn rows_of<'a>(&self, number: u64, block: &'a [u8; BLOCK_BYTES]) -> impl Iterator<Item = Row> + use<'a, F> {
+    fn rows_of<'a>(
+        &self,
+        number: u64,
+        block: &'a [u8; BLOCK_BYTES],
+    ) -> impl Iterator<Item = Row> + use<'a, F> {
         (0..self.rows_in(number)).map(move |row| (key_at(block, row), u64_at(block, row * ROW_BYTES + 16)))
     }
 
@@ -171,6 +176,27 @@ impl<'a, F: StorageFile> RunRows<'a, F> {
     }
 }
 
+/// Writes the run of `span` with the rows that `fill` pushes; `None` where `fill` says false. What fails or is given up
+/// is removed from the disk.
+pub fn write_run<S: Storage>(
+    storage: &S,
+    ledger: LedgerId,
+    span: Span,
+    fill: impl FnOnce(&mut RunWriter<'_, S>) -> Result<bool, IndexError>,
+) -> Result<Option<Run<S::File>>, IndexError> {
+    let mut writer = RunWriter::new(storage, ledger, span)?;
+    let written = match fill(&mut writer) {
+        Ok(true) => writer.finish().map(Some),
+        Ok(false) => Ok(None),
+        Err(error) => Err(error),
+    };
+    if !matches!(written, Ok(Some(_))) {
+        // What cannot be removed now goes at the next opening.
+        let _ = remove_if_there(storage, &aside_name(&span.name()));
+    }
+    written
+}
+
 /// Writes a run under another name, until [`finish`](Self::finish).
 pub struct RunWriter<'a, S: Storage> {
     storage: &'a S,
@@ -184,7 +210,7 @@ pub struct RunWriter<'a, S: Storage> {
 }
 
 impl<'a, S: Storage> RunWriter<'a, S> {
-    pub fn new(storage: &'a S, ledger: LedgerId, span: Span) -> Result<Self, IndexError> {
+    fn new(storage: &'a S, ledger: LedgerId, span: Span) -> Result<Self, IndexError> {
         let aside = aside_name(&span.name());
         let failed = |source| IndexError::Io { step: "make", path: storage.path(&aside), source };
         remove_if_there(storage, &aside).map_err(failed)?;
@@ -220,7 +246,7 @@ impl<'a, S: Storage> RunWriter<'a, S> {
     }
 
     /// Writes the header, syncs, and gives the run its name.
-    pub fn finish(mut self) -> Result<Run<S::File>, IndexError> {
+    fn finish(mut self) -> Result<Run<S::File>, IndexError> {
         if !self.rows.is_multiple_of(BLOCK_ROWS) {
             self.close_block();
         }
@@ -307,7 +333,8 @@ fn open_run<S: Storage>(
     let mut block = [0; BLOCK_BYTES];
     file.read_at(&mut block, 0).map_err(failed)?;
     let Some((span, rows)) = decode_header(&block, ledger) else { return Ok(None) };
-    let whole = rows.div_ceil(BLOCK_ROWS).checked_add(1).and_then(|blocks| blocks.checked_mul(BLOCK_BYTES as u64));
+    let whole =
+        rows.div_ceil(BLOCK_ROWS).checked_add(1).and_then(|blocks| blocks.checked_mul(BLOCK_BYTES as u64));
     let sound = whole == Some(bytes) && span.name() == name;
     Ok(sound.then(|| Run { span, rows, path: path.clone(), file }))
 }

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use ledger::faulty::FaultyStorage;
 use ledger::{
-    EntryKind, Ledger, LedgerError, LedgerId, LedgerOptions, Log, NewEntry, Position, Recovery, Storage, Threads,
+    EntryKind, Ledger, LedgerError, LedgerId, LedgerOptions, Log, NewEntry, Position, Recovery, Storage,
+    Threads,
 };
 
 /// Where entries begin in a segment.
