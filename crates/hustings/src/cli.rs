@@ -89,6 +89,9 @@ Examples:
   hustings audit board.record --receipt mine.receipt --checkpoint kept.checkpoint")]
     Audit(AuditArgs),
 
+    /// Check the evidence that an audit printed, without server or record
+    Evidence(EvidenceArgs),
+
     /// Follow an election from outside and keep every checkpoint
     #[command(after_help = "\
 URL is the election's address, such as http://192.168.1.20:8700/e/lunch. Every checkpoint is verified and shown
@@ -115,6 +118,9 @@ to continue the one before; the notes stay in DIR as evidence. Exit code 1: two 
 
     /// Check this machine: disk, space, clock, limits, port, data folder
     Doctor(DoctorArgs),
+
+    /// Measure this machine
+    Bench(crate::bench::BenchArgs),
 
     /// Print a completion script for a shell
     #[command(
@@ -203,6 +209,17 @@ pub struct ConfigArgs {
 
     #[command(flatten)]
     pub settings: RawConfig,
+
+    /// A limit of the HTTP side, see `hustings config show` (repeat for more)
+    #[arg(
+        long,
+        env = "HUSTINGS_LIMIT",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        help_heading = "Settings",
+        hide_env_values = true
+    )]
+    pub limit: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -397,6 +414,16 @@ pub struct AuditArgs {
     /// A checkpoint kept earlier that it must continue (repeat for more)
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Vec<PathBuf>,
+
+    /// File to keep the evidence in, where a receipt is not in the record
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -142,10 +142,6 @@ impl Client {
         &self.base
     }
 
-    pub fn has_token(&self) -> bool {
-        self.token.is_some()
-    }
-
     pub fn get(&self, path: &str) -> Result<Value> {
         json(self.send(Method::GET, path, None, &[])?)
     }

@@ -1,6 +1,7 @@
 //! Configuration: flags, environment and file become a [`RawConfig`] each; the strongest wins value by value,
 //! and [`Settings`] remember where every value comes from. Checked once, at start, in `commands::serve`.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use server::{AddressRange, Limits, ServerConfig, TlsFiles};
 
 use crate::cli::ConfigArgs;
 use crate::exit::Failure;
@@ -62,6 +64,9 @@ macro_rules! settings {
                pub $name: Option<$type>, )*
             $( $(#[doc = $odoc])* #[arg(long, env = $oenv, value_name = $oshown, help_heading = "Settings", hide_env_values = true)]
                pub $oname: Option<$otype>, )*
+            /// `[limits]` of the file; on the command line they are `--limit NAME=VALUE`.
+            #[arg(skip)]
+            pub limits: Option<toml::Table>,
         }
 
         /// The settings in force.
@@ -69,13 +74,16 @@ macro_rules! settings {
         pub struct Settings {
             $( pub $name: Setting<$type>, )*
             $( pub $oname: Setting<Option<$otype>>, )*
+            /// Every limit of the HTTP side, by name.
+            pub limits: BTreeMap<String, Setting<u64>>,
         }
 
         impl Settings {
             /// `given` are flags and environment (told apart by `given_from`), `file` what the file says.
             pub fn merge(given: RawConfig, given_from: impl Fn(&str, &'static str) -> Origin,
-                         file: RawConfig, path: &Path) -> Self {
+                         file: RawConfig, path: &Path, limits: BTreeMap<String, Setting<u64>>) -> Self {
                 Self {
+                    limits,
                     $( $name: match (given.$name, file.$name) {
                         (Some(value), _) => Setting { value, origin: given_from(stringify!($name), $env) },
                         (None, Some(value)) => Setting { value, origin: Origin::File(path.to_owned()) },
@@ -90,11 +98,17 @@ macro_rules! settings {
             }
 
             /// Every setting: its key, its value as JSON, its origin.
-            pub fn all(&self) -> Vec<(&'static str, Value, &Origin)> {
-                vec![
-                    $( (stringify!($name), json!(self.$name.value), &self.$name.origin), )*
-                    $( (stringify!($oname), json!(self.$oname.value), &self.$oname.origin), )*
-                ]
+            pub fn all(&self) -> Vec<(String, Value, &Origin)> {
+                let mut all = vec![
+                    $( (stringify!($name).to_owned(), json!(self.$name.value), &self.$name.origin), )*
+                    $( (stringify!($oname).to_owned(), json!(self.$oname.value), &self.$oname.origin), )*
+                ];
+                let limit = |(name, limit)| {
+                    let (name, Setting { value, origin }): (&String, &Setting<u64>) = (name, limit);
+                    (format!("limits.{name}"), json!(value), origin)
+                };
+                all.extend(self.limits.iter().map(limit));
+                all
             }
         }
     };
@@ -114,6 +128,10 @@ settings! {
         max_concurrent ("HUSTINGS_MAX_CONCURRENT", "N"): usize = 4_096;
         /// Ballots that may wait; beyond it 503 with Retry-After
         queue_max ("HUSTINGS_QUEUE_MAX", "N"): usize = 65_536;
+        /// Largest segment of the ledger, in MiB
+        segment_mib_max ("HUSTINGS_SEGMENT_MIB_MAX", "MIB"): u64 = 64;
+        /// Ballots between two snapshots; a restart reads at most so many again
+        snapshot_every_ballots ("HUSTINGS_SNAPSHOT_EVERY_BALLOTS", "N"): u64 = 5_000_000;
     }
     optional {
         /// Address that voters see in links and QR codes, such as https://vote.example.org
@@ -124,6 +142,10 @@ settings! {
         tls_cert ("HUSTINGS_TLS_CERT", "FILE"): PathBuf;
         /// TLS private key (PEM)
         tls_key ("HUSTINGS_TLS_KEY", "FILE"): PathBuf;
+        /// Proxies whose X-Forwarded-For and -Proto are believed: addresses or ranges, separated by commas
+        trusted_proxy ("HUSTINGS_TRUSTED_PROXY", "ADDR,…"): String;
+        /// Threads that serve connections [default: one per core]
+        workers ("HUSTINGS_WORKERS", "N"): usize;
     }
 }
 
@@ -155,7 +177,166 @@ pub fn settle(args: ConfigArgs, matches: &ArgMatches) -> Result<Settings> {
         Some(ValueSource::EnvVariable) => Origin::Environment(env),
         _ => Origin::Flag,
     };
-    Ok(Settings::merge(args.settings, from, file, &path))
+    let limits = settle_limits(&args.limit, from("limit", "HUSTINGS_LIMIT"), file.limits.as_ref(), &path)?;
+    Ok(Settings::merge(args.settings, from, file, &path, limits))
+}
+
+/// What is in force with no configuration at all.
+pub fn standard() -> Settings {
+    let path = Path::new("");
+    let limits = settle_limits(&[], Origin::Default, None, path).expect("the standard limits are good");
+    Settings::merge(RawConfig::default(), |_, _| Origin::Default, RawConfig::default(), path, limits)
+}
+
+/// The standard limits, those of the file over them, those given as `NAME=VALUE` over all.
+fn settle_limits(
+    given: &[String],
+    given_from: Origin,
+    file: Option<&toml::Table>,
+    path: &Path,
+) -> Result<BTreeMap<String, Setting<u64>>, Failure> {
+    let standard = serde_json::to_value(Limits::STANDARD).expect("limits are numbers");
+    let standard = standard.as_object().expect("limits have names");
+    let mut limits = BTreeMap::new();
+    for (name, value) in standard {
+        let value = value.as_u64().expect("limits are not negative");
+        limits.insert(name.clone(), Setting { value, origin: Origin::Default });
+    }
+    let mut set = |name: &str, value: Option<u64>, shown: &str, origin: Origin| {
+        let Some(limit) = limits.get_mut(name) else {
+            return Err(Failure::usage(format!("there is no limit `{name}` ({origin})"))
+                .hint("`hustings config show` lists them all."));
+        };
+        let value = value.ok_or_else(|| {
+            Failure::usage(format!("limit `{name}` = {shown} is not a whole number ({origin})"))
+        })?;
+        *limit = Setting { value, origin };
+        Ok(())
+    };
+    for (name, value) in file.into_iter().flatten() {
+        let number = value.as_integer().and_then(|value| u64::try_from(value).ok());
+        set(name, number, &value.to_string(), Origin::File(path.to_owned()))?;
+    }
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::usage(format!("`{text}` is not NAME=VALUE")));
+        };
+        set(name.trim(), value.trim().parse().ok(), value, given_from.clone())?;
+    }
+    Ok(limits)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    Human,
+    Json,
+}
+
+/// A checked configuration: every value can be used as it is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    /// `base_url` is still what was configured; it is completed once the address is bound.
+    pub server: ServerConfig,
+    pub log: String,
+    pub log_form: LogForm,
+    pub max_concurrent: usize,
+    pub queue_max: usize,
+    pub segment_bytes_max: u64,
+    pub snapshot_every_ballots: u64,
+}
+
+/// Segments are addressed with 32 bits.
+const SEGMENT_MIB_MAX: u64 = 4_095;
+
+impl Settings {
+    /// Checks every value; the first that cannot be used is the answer.
+    pub fn check(&self) -> Result<Config, Failure> {
+        let wrong = |key: &str, origin: &Origin, why: &str| {
+            Err(Failure::usage(format!("setting `{key}` {why} (from: {origin})")))
+        };
+        let log_form = match self.log_format.value.as_str() {
+            "human" => LogForm::Human,
+            "json" => LogForm::Json,
+            _ => return wrong("log_format", &self.log_format.origin, "must be human or json"),
+        };
+        for (key, Setting { value, origin }) in [
+            ("max_concurrent", &self.max_concurrent),
+            ("queue_max", &self.queue_max),
+            (
+                "workers",
+                &Setting { value: self.workers.value.unwrap_or(1), origin: self.workers.origin.clone() },
+            ),
+        ] {
+            if *value == 0 {
+                return wrong(key, origin, "must be at least 1");
+            }
+        }
+        if !(1..=SEGMENT_MIB_MAX).contains(&self.segment_mib_max.value) {
+            let why = format!("must be 1 to {SEGMENT_MIB_MAX}");
+            return wrong("segment_mib_max", &self.segment_mib_max.origin, &why);
+        }
+        let tls = match (&self.tls_cert.value, &self.tls_key.value) {
+            (Some(certificates), Some(key)) => {
+                Some(TlsFiles { certificates: certificates.clone(), key: key.clone() })
+            }
+            (None, None) => None,
+            (Some(_), None) => return wrong("tls_cert", &self.tls_cert.origin, "needs tls_key beside it"),
+            (None, Some(_)) => return wrong("tls_key", &self.tls_key.origin, "needs tls_cert beside it"),
+        };
+        if let Some(url) = &self.public_url.value
+            && !is_public_url(url)
+        {
+            let why = "must be http:// or https:// and a host, without a path";
+            return wrong("public_url", &self.public_url.origin, why);
+        }
+        let proxies = self.trusted_proxy.value.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let trusted_proxies = proxies.filter(|proxy| !proxy.is_empty()).map(str::parse::<AddressRange>);
+        let trusted_proxies = match trusted_proxies.collect() {
+            Ok(proxies) => proxies,
+            Err(error) => {
+                return wrong("trusted_proxy", &self.trusted_proxy.origin, &format!("is wrong: {error}"));
+            }
+        };
+        let limits = self.limits.iter().map(|(name, limit)| (name.clone(), json!(limit.value)));
+        let limits: Limits = serde_json::from_value(Value::Object(limits.collect()))
+            .map_err(|error| Failure::usage(format!("a limit is out of range: {error}")))?;
+        Ok(Config {
+            data: self.data.value.clone(),
+            listen: self.listen.value,
+            server: ServerConfig {
+                tls,
+                base_url: self.public_url.value.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
+                trusted_proxies,
+                zmq: self.zmq.value.as_deref().and_then(zmq_address),
+                workers: self.workers.value,
+                limits,
+                ..ServerConfig::plain()
+            },
+            log: self.log.value.clone(),
+            log_form,
+            max_concurrent: self.max_concurrent.value,
+            queue_max: self.queue_max.value,
+            segment_bytes_max: self.segment_mib_max.value << 20,
+            snapshot_every_ballots: self.snapshot_every_ballots.value,
+        })
+    }
+}
+
+/// `off` is none, `ADDR:PORT` means TCP.
+pub fn zmq_address(text: &str) -> Option<String> {
+    match text {
+        "off" | "" => None,
+        text if text.contains("://") => Some(text.to_owned()),
+        text => Some(format!("tcp://{text}")),
+    }
+}
+
+pub fn is_public_url(url: &str) -> bool {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let host = rest.map(|rest| rest.strip_suffix('/').unwrap_or(rest)).unwrap_or_default();
+    !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@'])
 }
 
 /// The file's settings; `None` where there is no file.
@@ -189,7 +370,9 @@ mod tests {
             "listen" => Origin::Environment(env),
             _ => Origin::Flag,
         };
-        Settings::merge(given, from, file, Path::new("hustings.toml"))
+        let path = Path::new("hustings.toml");
+        let limits = settle_limits(&[], Origin::Flag, file.limits.as_ref(), path).expect("good limits");
+        Settings::merge(given, from, file, path, limits)
     }
 
     #[test]
@@ -223,6 +406,47 @@ mod tests {
         let message = format!("{:#}", read_file(&path).expect_err("is refused"));
         assert!(message.contains("line 2"), "{message}");
         assert!(message.contains("unknown field `listen_port`"), "{message}");
+    }
+
+    #[test]
+    fn limits_come_from_the_file_and_from_flags() {
+        let settings = merged(RawConfig::default(), "[limits]\nballot_bytes_max = 1000\n");
+        let config = settings.check().expect("good");
+        assert_eq!(config.server.limits, Limits { ballot_bytes_max: 1_000, ..Limits::STANDARD });
+
+        let message = |given: &str| {
+            let error = settle_limits(&[given.to_owned()], Origin::Flag, None, Path::new("x"));
+            error.expect_err("is refused").message
+        };
+        assert_eq!(message("ballots"), "`ballots` is not NAME=VALUE");
+        assert_eq!(message("votes_max=1"), "there is no limit `votes_max` (flag)");
+        assert_eq!(
+            message("ballot_bytes_max=many"),
+            "limit `ballot_bytes_max` = many is not a whole number (flag)"
+        );
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named_with_its_origin() {
+        let message = |file: &str| merged(RawConfig::default(), file).check().expect_err(file).message;
+        assert_eq!(
+            message("log_format = \"xml\""),
+            "setting `log_format` must be human or json (from: file hustings.toml)"
+        );
+        assert_eq!(
+            message("max_concurrent = 0"),
+            "setting `max_concurrent` must be at least 1 (from: file hustings.toml)"
+        );
+        assert_eq!(
+            message("tls_key = \"k\""),
+            "setting `tls_key` needs tls_cert beside it (from: file hustings.toml)"
+        );
+        assert_eq!(
+            message("public_url = \"vote.example.org\""),
+            "setting `public_url` must be http:// or https:// and a host, without a path (from: file hustings.toml)"
+        );
+        assert!(message("trusted_proxy = \"10.0.0.0/8, me\"").contains("`me` is not an address"));
+        assert!(message("[limits]\nheartbeat_seconds = 99999999999").starts_with("a limit is out of range"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `hustings`: the command line of the voting system. Parses, dispatches, ends with a documented code.
 
 mod addresses;
+mod bench;
 mod cli;
 mod client;
 mod clock;
@@ -8,8 +9,10 @@ mod commands;
 mod config;
 mod definition;
 mod exit;
+mod hosting;
 mod output;
 mod qr;
+mod simulate;
 mod sse;
 
 use std::process::ExitCode;
@@ -29,6 +32,16 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let json = cli.json;
+    let cli = match cli {
+        // Its children and its checks have exit codes of their own.
+        Cli { command: Command::Bench(args), .. } => {
+            return bench::run(args).unwrap_or_else(|error| {
+                print_error(&error, json);
+                exit::exit_of(&error).into()
+            });
+        }
+        cli => cli,
+    };
     match run(cli, &matches) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -42,18 +55,25 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
     let form = if cli.json { Form::Json } else { Form::People };
     let client = || Client::new(&cli.server);
     match cli.command {
+        Command::Demo(args) => commands::demo::run(args, cli.server, form),
+        Command::Poll(args) => commands::poll::run(args, cli.server, form),
+        Command::Serve(args) => commands::serve::run(args, innermost(matches), form),
         Command::Election(command) => commands::election::run(command, &client()?, form),
         Command::Vote(args) => commands::vote::run(args, &client()?, form),
         Command::Room(RoomCommand::Create(args)) => commands::room::create(args, &client()?, form),
         Command::Room(RoomCommand::Show(args)) => commands::room::show(args, &client()?, form),
         Command::Room(RoomCommand::Screen(args)) => commands::room::screen(args, &client()?, form),
         Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),
+        Command::Audit(args) => commands::audit::run(args, form),
+        Command::Evidence(args) => commands::audit::check_evidence(args, form),
+        Command::Token(TokenCommand::Mint(args)) => commands::token::mint(args, form),
+        Command::Restore(args) => commands::backup::restore(args, form),
         Command::Backup(args) => commands::backup::run(args, form),
         Command::Watch(args) => commands::watch::run(args, &client()?, form),
         Command::Mirror(args) => commands::mirror::run(args, cli.server, form),
         Command::Doctor(args) => commands::doctor::run(args, innermost(matches), form),
+        Command::Bench(_) => unreachable!("handed over in `main`"),
         Command::Completions { shell } => Ok(completions(shell)),
-        _ => anyhow::bail!("not there yet"),
     }
 }
 

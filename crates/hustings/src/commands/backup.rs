@@ -7,23 +7,26 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use election::command::EpochReason;
 use ledger::{FileStorage, Ledger, LedgerError, LogPoint, Recovery, Threads};
 use proof::{Hash, Sha256Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::cli::BackupArgs;
+use crate::cli::{BackupArgs, RestoreArgs};
 use crate::clock;
 use crate::exit::{Exit, Failure};
+use crate::hosting::node_failure;
 use crate::output::{Form, Progress, note, thousands};
 
 const MANIFEST: &str = "backup.json";
 const LEDGER_FOLDER: &str = "ledger";
-/// Files of a data folder that cannot be made again. Everything under `cache` can.
-const KEY_FILES: [&str; 2] = ["secret", "node-key"];
+/// What cannot be made again. Everything under `cache` can; the signing key is made anew for the new epoch, so that
+/// nobody takes what the old server still signs for the restored one's word.
+const KEY_FILES: [&str; 1] = ["secret"];
 const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
 /// One page at a time, from the end: a page is read in far less time than a batch is synced.
 const PAGE_BYTES: u64 = 4_096;
@@ -169,7 +172,12 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<Checked> {
     sync_folder(to)?;
     loop {
         match check_ledger(to) {
-            Ok(checked) => return Ok(checked),
+            Ok(checked) => {
+                if checked.cut.is_some() {
+                    note("The batch that was being written is not in the backup.");
+                }
+                return Ok(checked);
+            }
             Err(error) if attempt < ATTEMPTS_MAX => {
                 // Two pages of a batch read in the very moment it was written; or real damage, which stays.
                 attempt += 1;
@@ -276,7 +284,9 @@ pub fn verify(backup: &Path) -> Result<Manifest> {
         let name = &said.name;
         match found.iter().find(|file| file.name == *name) {
             None => {
-                return Err(Failure::new(Exit::Damaged, format!("`{name}` is missing from the backup")).into());
+                return Err(
+                    Failure::new(Exit::Damaged, format!("`{name}` is missing from the backup")).into()
+                );
             }
             Some(file) if file.sha256 != said.sha256 || file.bytes != said.bytes => {
                 return Err(Failure::new(
@@ -305,6 +315,38 @@ pub fn verify(backup: &Path) -> Result<Manifest> {
         .into());
     }
     Ok(manifest)
+}
+
+/// `restore`: verifies the backup, makes the folder, and begins a new epoch there.
+pub fn restore(args: RestoreArgs, form: Form) -> Result<Exit> {
+    if let Some(data) = args.data.as_deref().filter(|data| !is_fresh(data)) {
+        return Err(Failure::usage(format!(
+            "`{}` is not empty, and a restore never goes over data",
+            data.display()
+        ))
+        .hint("Name a folder that is not there yet; put it in place when the server is stopped.")
+        .into());
+    }
+    let manifest = verify(&args.backup)?;
+    let mut value = json!({"backup": args.backup, "ledger": manifest.ledger, "position": manifest.position,
+        "made_at": manifest.made_at, "verified": true});
+    let entries = thousands(manifest.position);
+    let mut text =
+        format!("{}: whole, entries up to {entries}, made {}\n", args.backup.display(), manifest.made_at);
+    if let Some(data) = &args.data {
+        unpack(&args.backup, &manifest, data)?;
+        let identity = node::begin_epoch(data, EpochReason::Restored).map_err(node_failure)?;
+        if args.verify {
+            check_ledger(&data.join(LEDGER_FOLDER))?;
+        }
+        value["data"] = json!(data);
+        value["epoch"] = json!(identity.epoch);
+        text += &format!("{}: restored, epoch {} begins\n", data.display(), identity.epoch);
+        note("Ballots taken after the backup was made are not in it; the new epoch shows that to everybody.");
+        note(format!("Start it with: hustings serve --data {}", data.display()));
+    }
+    form.result(&value, || text);
+    Ok(Exit::Ok)
 }
 
 /// Copies a verified backup into the new folder `data`.
@@ -450,7 +492,7 @@ mod tests {
     fn what_is_no_backup_is_said_to_be_none() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(code(&verify(folder.path()).expect_err("no manifest")), Exit::Usage);
-        let args = BackupArgs { out: folder.path().join("out"), data: PathBuf::from("/nonexistent") };
+        let args = BackupArgs { out: folder.path().join("out"), data: "/nonexistent".into() };
         assert_eq!(code(&run(args, Form::Json).expect_err("no data")), Exit::Usage);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use proof::checkpoint::{Checkpoint, CheckpointError};
-use proof::{Hash, NodePublicKey, verify_consistency};
+use proof::{Hash, NodePublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -81,12 +81,10 @@ fn look(mirror: &mut Mirror, client: &Client, form: Form) -> Result<Seen> {
         return Ok(if ended { Seen::Ended(state) } else { Seen::Nothing });
     }
     let checkpoint = Checkpoint::parse(&signed).map_err(|error| damaged(&error))?;
-    let proof = match mirror.newest.as_ref().map(|(newest, _)| newest.size.0) {
-        Some(size) if size != checkpoint.size.0 => {
-            let (from, to) = (size.min(checkpoint.size.0), size.max(checkpoint.size.0));
-            consistency(client, &path(&format!("/consistency?from={from}&to={to}")))
-        }
-        _ => Ok(Vec::new()),
+    let kept = mirror.newest.as_ref().map(|(newest, _)| newest);
+    let proof = match kept.and_then(|kept| audit::mirror::proof_needed(kept, &checkpoint)) {
+        Some((from, to)) => consistency(client, &path(&format!("/consistency?from={from}&to={to}"))),
+        None => Ok(Vec::new()),
     };
     match mirror.take(&signed, proof, || node_key(client))? {
         Ok(taken) => {
@@ -104,6 +102,10 @@ fn look(mirror: &mut Mirror, client: &Client, form: Form) -> Result<Seen> {
         }
         Err(contradiction) => Err(mirror.convict(&contradiction, &signed)?.into()),
     }
+}
+
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::Refused)
 }
 
 fn consistency(client: &Client, path: &str) -> Result<Vec<Hash>> {
@@ -238,20 +240,29 @@ impl Mirror {
         node_key: impl FnOnce() -> Result<([u8; 16], NodePublicKey)>,
     ) -> Result<Result<Checkpoint, Contradiction>> {
         let checkpoint = Checkpoint::parse(note).map_err(|error| damaged(&error))?;
-        let keys: Vec<NodePublicKey> = self.state.keys.iter().map(|seen| seen.key).collect();
-        let verified = match Checkpoint::verify(note, &keys) {
-            Ok(_) => Ok(()),
-            Err(CheckpointError::NoKnownSignature) => self.learn_key(note, &checkpoint, node_key)?,
-            Err(error) => Err(Contradiction(error.to_string())),
-        };
-        let answer = verified.and_then(|()| self.is_this_election(&checkpoint)).map(|()| proof);
-        let proof = match answer {
-            Ok(proof) => proof,
-            Err(contradiction) => return Ok(Err(contradiction)),
-        };
-        if let Err(contradiction) = self.continues(&checkpoint, proof)? {
+        if let Err(contradiction) = self.is_this_election(&checkpoint) {
             return Ok(Err(contradiction));
         }
+        if !self.state.keys.iter().any(|seen| Checkpoint::verify(note, &[seen.key]).is_ok())
+            && let Err(contradiction) = self.learn_key(note, &checkpoint, node_key)?
+        {
+            return Ok(Err(contradiction));
+        }
+        let proof = match proof {
+            Ok(proof) => proof,
+            Err(error) if is_refused(&error) => {
+                return Ok(Err(Contradiction(format!(
+                    "the server proves nothing of its earlier tree: {error}"
+                ))));
+            }
+            Err(error) => return Err(error),
+        };
+        let keys: Vec<NodePublicKey> = self.state.keys.iter().map(|seen| seen.key).collect();
+        let kept = self.newest.as_ref().map(|(checkpoint, _)| checkpoint);
+        if let Err(why) = audit::mirror::step(kept, note, &proof, &keys) {
+            return Ok(Err(Contradiction(why.to_string())));
+        }
+        self.tell_epoch(&checkpoint);
         store(&self.dir.join(file_name(&checkpoint)), note)?;
         self.count += 1;
         if self.newest.as_ref().is_none_or(|(newest, _)| newest.size.0 <= checkpoint.size.0) {
@@ -298,49 +309,10 @@ impl Mirror {
         }
     }
 
-    fn continues(&self, to: &Checkpoint, proof: Result<Vec<Hash>>) -> Result<Result<(), Contradiction>> {
-        let Some((newest, _)) = &self.newest else {
-            return Ok(Ok(()));
-        };
-        if to.origin.epoch > newest.origin.epoch {
+    fn tell_epoch(&self, to: &Checkpoint) {
+        if self.newest.as_ref().is_some_and(|(newest, _)| to.origin.epoch > newest.origin.epoch) {
             note(format!("Epoch {} begins: the ledger was restored or recovered.", to.origin.epoch));
         }
-        if newest.size == to.size {
-            return Ok(match newest.root == to.root {
-                true => Ok(()),
-                false => {
-                    Err(Contradiction(format!("two different trees of {} leaves are signed", to.size.0)))
-                }
-            });
-        }
-        if to.size < newest.size && to.origin.epoch > newest.origin.epoch {
-            return Ok(Err(Contradiction(format!(
-                "epoch {} begins with {} leaves, but {} were signed before: leaves are gone",
-                to.origin.epoch, to.size.0, newest.size.0
-            ))));
-        }
-        let (small, large) = if newest.size < to.size { (newest, to) } else { (to, newest) };
-        let path = match proof {
-            Ok(path) => path,
-            Err(error) => {
-                let is_refused =
-                    error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::Refused);
-                return match is_refused {
-                    true => Ok(Err(Contradiction(format!(
-                        "the server has no proof from {} to {}: {error}",
-                        small.size.0, large.size.0
-                    )))),
-                    false => Err(error),
-                };
-            }
-        };
-        let proven = verify_consistency(small.size, &small.root, large.size, &large.root, &path);
-        Ok(proven.map_err(|error| {
-            Contradiction(format!(
-                "the tree of {} leaves does not continue that of {}: {error}",
-                large.size.0, small.size.0
-            ))
-        }))
     }
 
     /// Writes the evidence beside the notes.
@@ -489,7 +461,7 @@ mod tests {
         take(&mut mirror, Server::new().grow("a", 5)).expect("first");
         let mut other = Server::new();
         let found = take(&mut mirror, other.grow("a", 4).grow("b", 9)).expect_err("does not continue");
-        assert!(found.0.starts_with("the tree of 9 leaves does not continue that of 5"), "{}", found.0);
+        assert!(found.0.starts_with("the tree of 9 leaves does not continue the one of 5"), "{}", found.0);
         let failure = mirror.convict(&found, &other.note()).expect("written");
         assert_eq!(failure.exit, Exit::No);
         assert!(folder.path().join(EVIDENCE_FILE).exists());
@@ -501,7 +473,7 @@ mod tests {
         let mut mirror = mirror(folder.path());
         take(&mut mirror, Server::new().grow("a", 5)).expect("first");
         let found = take(&mut mirror, Server::new().grow("b", 5)).expect_err("another root");
-        assert_eq!(found.0, "two different trees of 5 leaves are signed");
+        assert!(found.0.starts_with("the tree of 5 leaves does not continue the one of 5"), "{}", found.0);
     }
 
     #[test]
@@ -512,7 +484,7 @@ mod tests {
         let mut restored = Server::new();
         restored.epoch = 2;
         let found = take(&mut mirror, restored.grow("a", 5)).expect_err("leaves are gone");
-        assert_eq!(found.0, "epoch 2 begins with 5 leaves, but 9 were signed before: leaves are gone");
+        assert_eq!(found.0, "the tree shrank from 9 to 5 leaves: ballots were taken back");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! What each command does. Every function prints its result and returns the exit code.
 
+pub mod audit;
 pub mod backup;
 pub mod config;
+pub mod demo;
 pub mod doctor;
 pub mod election;
 pub mod mirror;
+pub mod poll;
 pub mod results;
 pub mod room;
+pub mod serve;
+pub mod token;
 pub mod vote;
 pub mod watch;

@@ -1,0 +1,242 @@
+//! A server inside this process, for `serve`, `demo` and `poll`: the port taken, the node started, the HTTP side
+//! put on it, a stop asked for by signal, and everything ended in order.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::{Context as _, Result};
+use ledger::LedgerOptions;
+use node::{Handle, Node, NodeConfig, NodeError, OfficerToken, Started};
+use server::{Running, ServerError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::addresses;
+use crate::commands::backup::ledger_failure;
+use crate::config::{Config, LogForm};
+use crate::exit::{Exit, Failure};
+use crate::output::note;
+
+/// Connections the system keeps while the server has not accepted them yet.
+const BACKLOG: i32 = 4_096;
+/// Further ports that `demo` and `poll` try.
+pub const PORTS_TRIED: u16 = 20;
+
+/// Takes the port, or says which one cannot be had.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).map_err(|error| cannot_listen(address, &error))?;
+    // The standard library asks for a short queue; a crowd that comes at once needs a longer one.
+    rustix::net::listen(&listener, BACKLOG).map_err(|error| cannot_listen(address, &error.into()))?;
+    Ok(listener)
+}
+
+/// Takes the port or one of the next twenty. `None` port to begin with: any free one.
+pub fn listen_nearby(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let first = match listen(address) {
+        Ok(listener) => return Ok(listener),
+        Err(failure) if failure.code.as_deref() == Some(PORT_TAKEN) => failure,
+        Err(failure) => return Err(failure),
+    };
+    for step in 1..=PORTS_TRIED {
+        let Some(port) = address.port().checked_add(step) else {
+            break;
+        };
+        if let Ok(listener) = listen(SocketAddr::new(address.ip(), port)) {
+            note(format!("Port {} is taken, so this runs on port {port}.", address.port()));
+            return Ok(listener);
+        }
+    }
+    Err(first.hint(format!("So are the next {PORTS_TRIED}. Choose another with --listen ADDR:PORT.")))
+}
+
+const PORT_TAKEN: &str = "port_taken";
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(Exit::Unavailable, format!("port {port} is taken"))
+            .code(PORT_TAKEN)
+            .hint(format!("Another program listens on {address}. End it, or choose another port with --listen ADDR:PORT.")),
+        io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::Unavailable, format!("port {port} may not be used by this account"))
+                .hint("Ports below 1024 need rights; choose a higher one with --listen ADDR:PORT.")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Failure::usage(format!("{} is not an address of this machine", address.ip()))
+                .hint("0.0.0.0 listens on all of its addresses.")
+        }
+        _ => Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {error}")),
+    }
+}
+
+/// Sends logs to standard error.
+pub fn log_to_stderr(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| Failure::usage(format!("setting `log` is not a filter: {error}")))?;
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let set = match config.log_form {
+        LogForm::Human => logger.with_target(false).try_init(),
+        LogForm::Json => logger.json().try_init(),
+    };
+    set.map_err(|error| Failure::new(Exit::Internal, format!("cannot start the log: {error}")))
+}
+
+/// A server at work in this process.
+#[derive(Debug)]
+pub struct Hosted {
+    node: Node,
+    running: Running,
+    pub handle: Handle,
+    /// Addresses under which others reach it, the best first.
+    pub addresses: Vec<SocketAddr>,
+    pub scheme: &'static str,
+    /// Made at the first start; printed once, then known as a hash only.
+    pub new_officer_token: Option<String>,
+    /// How many people there is room for.
+    pub room: u64,
+}
+
+/// Starts a node on the data folder and serves it on `listener`.
+pub fn host(config: Config, listener: TcpListener, officer_token: Option<OfficerToken>) -> Result<Hosted> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let mut server_config = config.server;
+    let room = server::room_for_people(&server_config.limits);
+    let scheme = if server_config.tls.is_some() { "https" } else { "http" };
+    let addresses = addresses::reachable(address);
+    if server_config.base_url.is_none() {
+        let best = addresses.first().copied().unwrap_or(address);
+        server_config.base_url = Some(addresses::base_url(scheme, best));
+    }
+    let node_config = NodeConfig {
+        max_concurrent: config.max_concurrent,
+        queue_max: config.queue_max,
+        officer_token,
+        snapshot_every_ballots: config.snapshot_every_ballots,
+        ledger: LedgerOptions { segment_bytes_max: config.segment_bytes_max, ..LedgerOptions::STANDARD },
+        ..NodeConfig::standard(config.data)
+    };
+    let Started { node, handle, notes, new_officer_token } =
+        Node::start(node_config).map_err(node_failure)?;
+    for line in notes {
+        note(line);
+    }
+    let running = match server::start(listener, server_config, handle.clone()) {
+        Ok(running) => running,
+        Err(error) => {
+            let _ = node.stop();
+            return Err(server_failure(error).into());
+        }
+    };
+    Ok(Hosted {
+        node,
+        running,
+        handle,
+        addresses,
+        scheme,
+        new_officer_token: new_officer_token.map(|token| token.text().to_owned()),
+        room,
+    })
+}
+
+impl Hosted {
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// Scheme and authority of the links it writes.
+    pub fn base_url(&self) -> &str {
+        self.running.base_url()
+    }
+
+    /// An address that this machine itself can use, whatever voters use.
+    pub fn local_url(&self) -> String {
+        let own = self.addresses.last().copied().unwrap_or(self.address());
+        addresses::base_url(self.scheme, own)
+    }
+
+    pub fn zmq_address(&self) -> Option<&str> {
+        self.running.zmq_address()
+    }
+
+    pub fn pairing_code(&self) -> String {
+        self.running.new_pairing_code()
+    }
+
+    /// Answers what it accepted, then closes the log.
+    pub fn stop(self) -> Result<()> {
+        self.running.stop();
+        drop(self.handle);
+        Ok(self.node.stop().map_err(node_failure)?)
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM. A second one ends the process at once; what was acknowledged is on disk.
+pub fn wait_for_stop() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(stop_signal())?;
+    std::thread::spawn(move || {
+        if runtime.block_on(stop_signal()).is_ok() {
+            note("Ended at once.");
+            std::process::exit(Exit::Unavailable as i32);
+        }
+    });
+    Ok(())
+}
+
+async fn stop_signal() -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// The exit code of a node's error.
+pub fn node_failure(error: NodeError) -> Failure {
+    let is_damage = error.is_damage();
+    match error {
+        NodeError::Ledger(error) => ledger_failure(error),
+        error => {
+            let exit = match &error {
+                _ if is_damage => Exit::Damaged,
+                NodeError::NotEmpty(_) | NodeError::NoLedger(_) | NodeError::Secret { .. } => Exit::Usage,
+                NodeError::File { .. } | NodeError::Cache(_) => Exit::Io,
+                _ => Exit::Internal,
+            };
+            let cause =
+                std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            Failure::new(exit, format!("{error}{cause}"))
+        }
+    }
+}
+
+fn server_failure(error: ServerError) -> Failure {
+    let exit = match &error {
+        ServerError::TlsFile { .. } | ServerError::TlsContent { .. } | ServerError::TlsPair(_) => Exit::Usage,
+        ServerError::Listen(_) | ServerError::Zmq { .. } => Exit::Unavailable,
+        ServerError::Thread(_) => Exit::Internal,
+    };
+    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(exit, format!("{error}{cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_named_and_the_next_one_found() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let taken = listen(any).expect("a free port");
+        let address = taken.local_addr().expect("bound");
+        let failure = listen(address).expect_err("is taken");
+        assert_eq!(
+            (failure.exit, failure.message),
+            (Exit::Unavailable, format!("port {} is taken", address.port()))
+        );
+        let near = listen_nearby(address).expect("one of the next twenty is free");
+        assert_ne!(near.local_addr().expect("bound").port(), address.port());
+    }
+}
