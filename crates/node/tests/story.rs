@@ -50,9 +50,12 @@ async fn cast(
     running.mailbox.cast(ballot).await
 }
 
+/// The record, which every auditor must find clean.
 fn record(election: &Arc<ElectionHandle>) -> String {
     let mut text = String::new();
     node::RecordReader::new(Arc::clone(election)).unwrap().read_to_string(&mut text).unwrap();
+    let report = audit::run(std::io::Cursor::new(text.as_bytes()), &[], &[]).unwrap();
+    assert!(report.clean, "{report}\n{text}");
     text
 }
 
@@ -110,6 +113,7 @@ async fn bulk_ballots_are_answered_line_by_line_in_order() {
     assert!(matches!(&lines[999], BulkAnswer::Refused(error) if error.code() == "already_voted"));
     let view = election.view();
     assert_eq!((view.results.ballots, view.tree_size), (999, 1000));
+    record(&election);
     running.node.stop().unwrap();
 }
 

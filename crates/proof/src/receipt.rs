@@ -128,10 +128,6 @@ impl BatchSigner {
             signed_for,
             "one ledger, epoch and node a batch"
         );
-        if self.leaves.is_empty() {
-            // The finished tree has fewer than two nodes a leaf and one odd node a level.
-            self.leaves.reserve(2 * BATCH_RECEIPTS_MAX);
-        }
         self.leaves.push(statement.receipt_leaf());
         (self.leaves.len() - 1) as u32
     }
@@ -153,6 +149,8 @@ impl BatchSigner {
 
 /// Appends to the leaves each level of their RFC 6962 tree up to the root. An odd last node rises unpaired.
 fn levels_above(mut nodes: Vec<Hash>) -> Vec<Hash> {
+    // The finished tree has fewer than two nodes a leaf and one odd node a level.
+    nodes.reserve_exact(nodes.len() + BATCH_RECEIPTS_MAX.ilog2() as usize);
     let mut level = 0..nodes.len();
     while level.len() > 1 {
         let above = nodes.len();
