@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::client::ServerOptions;
 use crate::config::RawConfig;
-use crate::definition::ShortElection;
+use crate::definition::{ShortElection, VoterList};
 use crate::exit::EXIT_CODES_HELP;
 
 const ABOUT: &str = "Hustings: votes that anybody can check";
@@ -268,7 +268,7 @@ Examples:
     /// Draw by lot after a tie, from a public seed (dice, a beacon)
     Draw(DrawArgs),
     /// Make a rehearsal of a draft: the same election under SLUG-rehearsal
-    Rehearse(SlugArg),
+    Rehearse(RehearseArgs),
     /// Make round 2 of an election
     Repeat(RepeatArgs),
     /// Print the results (those one may see)
@@ -292,6 +292,9 @@ pub struct CreateArgs {
 
     #[command(flatten)]
     pub short: ShortElection,
+
+    #[command(flatten)]
+    pub voters: VoterList,
 
     /// Open it at once
     #[arg(long)]
@@ -337,6 +340,15 @@ pub struct DrawArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct RehearseArgs {
+    #[command(flatten)]
+    pub election: SlugArg,
+
+    #[command(flatten)]
+    pub voters: VoterList,
+}
+
+#[derive(Debug, Args)]
 pub struct RepeatArgs {
     #[command(flatten)]
     pub election: SlugArg,
@@ -344,6 +356,9 @@ pub struct RepeatArgs {
     /// Name of the new round; default chosen by the server
     #[arg(long = "as", value_name = "SLUG")]
     pub new_slug: Option<String>,
+
+    #[command(flatten)]
+    pub voters: VoterList,
 }
 
 #[derive(Debug, Args)]

@@ -118,13 +118,17 @@ pub struct ShortElection {
     /// Names to choose one from
     #[arg(long, num_args = 1.., value_name = "NAME", requires = "id")]
     pub candidates: Vec<String>,
+}
 
+/// `--authorized-users u1 u2`: a list of ids, the smallest roll.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct VoterList {
     /// Ids of those who may vote; without any, everybody may, once per browser session
-    #[arg(long, alias = "authorized_users", num_args = 1.., value_name = "ID", requires = "id")]
+    #[arg(long, alias = "authorized_users", num_args = 1.., value_name = "ID")]
     pub authorized_users: Vec<String>,
 
     /// File with such ids, one a line, `-` for standard input
-    #[arg(long, value_name = "FILE", requires = "id")]
+    #[arg(long, value_name = "FILE")]
     pub authorized_users_file: Option<PathBuf>,
 }
 
@@ -140,16 +144,23 @@ impl ShortElection {
                 .into());
         };
         let title = self.title.clone().unwrap_or_else(|| format!("Election {id}"));
-        let mut definition = single_contest(id, &title, &self.candidates, json!({"min": 0, "max": 1}));
+        Ok(single_contest(id, &title, &self.candidates, json!({"min": 0, "max": 1})))
+    }
+}
+
+impl VoterList {
+    /// Makes the election one for this list, where there is one.
+    pub fn add_to(&self, definition: &mut Value) -> Result<()> {
         let voters = self.voters()?;
         if !voters.is_empty() {
             definition["eligibility"] = json!("list");
             definition["voters"] = json!(voters);
         }
-        Ok(definition)
+        Ok(())
     }
 
-    fn voters(&self) -> Result<Vec<String>> {
+    /// All ids; none twice.
+    pub fn voters(&self) -> Result<Vec<String>> {
         let mut voters = self.authorized_users.clone();
         if let Some(path) = &self.authorized_users_file {
             let text = match path == Path::new("-") {
@@ -257,15 +268,16 @@ mod tests {
             id: Some("100".into()),
             title: None,
             candidates: vec!["Ann".into(), "Bob".into()],
-            authorized_users: vec!["u1".into(), "u2".into()],
-            authorized_users_file: None,
         };
-        let definition = short.definition().expect("good");
+        let list =
+            VoterList { authorized_users: vec!["u1".into(), "u2".into()], authorized_users_file: None };
+        let mut definition = short.definition().expect("good");
+        list.add_to(&mut definition).expect("good");
         assert_eq!(definition["slug"], "100");
         assert_eq!(definition["voters"], json!(["u1", "u2"]));
         assert_eq!(definition["contest"][0]["choices"], json!(["Ann", "Bob"]));
 
-        let twice = ShortElection { authorized_users: vec!["u1".into(), "u1".into()], ..short };
-        assert_eq!(message(twice.definition()), "voter `u1` is named twice");
+        let twice = VoterList { authorized_users: vec!["u1".into(), "u1".into()], ..list };
+        assert_eq!(message(twice.voters().map(Value::from)), "voter `u1` is named twice");
     }
 }

@@ -1,7 +1,7 @@
 //! A server inside this process, for `serve`, `demo` and `poll`: the port taken, the node started, the HTTP side
 //! put on it, a stop asked for by signal, and everything ended in order.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, Result};
@@ -73,7 +73,10 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
 pub fn log_to_stderr(config: &Config) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| Failure::usage(format!("setting `log` is not a filter: {error}")))?;
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let set = match config.log_form {
         LogForm::Human => logger.with_target(false).try_init(),
         LogForm::Json => logger.json().try_init(),
@@ -216,7 +219,7 @@ fn server_failure(error: ServerError) -> Failure {
     let exit = match &error {
         ServerError::TlsFile { .. } | ServerError::TlsContent { .. } | ServerError::TlsPair(_) => Exit::Usage,
         ServerError::Listen(_) | ServerError::Zmq { .. } => Exit::Unavailable,
-        ServerError::Thread(_) => Exit::Internal,
+        ServerError::Thread(_) | ServerError::Node(_) => Exit::Internal,
     };
     let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     Failure::new(exit, format!("{error}{cause}"))

@@ -121,11 +121,28 @@ fn the_short_form_makes_an_election_for_listed_voters() {
     };
     vote("u1", "Ann", "100").ok();
     let places = [(server.base.as_str(), "SERVER")];
-    insta::assert_snapshot!("second_create", server.run(&create).told(&places));
-    insta::assert_snapshot!("second_vote", vote("u1", "Bob", "100").told(&places));
-    insta::assert_snapshot!("unknown_voter", vote("u3", "Ann", "100").told(&places));
-    insta::assert_snapshot!("unknown_candidate", vote("u2", "Eve", "100").told(&places));
-    insta::assert_snapshot!("unknown_election", vote("u2", "Ann", "999").told(&places));
+    insta::assert_snapshot!(server.run(&create).told(&places), @"
+    exit 4
+    hustings: an election `100` exists already; choose another slug (election_exists)
+    ");
+    insta::assert_snapshot!(vote("u1", "Bob", "100").told(&places), @"
+    exit 4
+    hustings: this voter has voted already; the earlier ballot counts (already_voted)
+    ");
+    insta::assert_snapshot!(vote("u3", "Ann", "100").told(&places), @"
+    exit 4
+    hustings: this voter is not on the list of `100` (not_on_list)
+    ");
+    insta::assert_snapshot!(vote("u2", "Eve", "100").told(&places), @"
+    exit 4
+    hustings: contest `choice` has no choice `Eve` (field `choices.choice`) (no_such_choice)
+    There is: Ann, Bob.
+    ");
+    insta::assert_snapshot!(vote("u2", "Ann", "999").told(&places), @"
+    exit 4
+    hustings: there is no election `999` (no_such_election)
+    `hustings election list` shows what there is.
+    ");
     vote("u2", "Bob", "100").ok();
     let closed = server.run(&["--json", "election", "close", "100"]).ok().json();
     assert_eq!(closed["contests"][0]["outcome"]["kind"], "tie", "{closed}");
@@ -491,7 +508,7 @@ fn damaged_data_is_refused_with_its_own_code() {
     let segment =
         fs::read_dir(data.join("ledger")).expect("readable").next().expect("one").expect("readable").path();
     let mut bytes = fs::read(&segment).expect("readable");
-    let at = bytes.windows(6).position(|window| window == b"opened").expect("an act");
+    let at = bytes.windows(6).position(|window| window == b"create").expect("an act");
     bytes[at] ^= 1;
     fs::write(&segment, bytes).expect("written");
     let refused = run(hustings().args(["serve", "--listen", "127.0.0.1:0", "--data", text(&data)]));

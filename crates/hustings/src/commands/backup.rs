@@ -24,9 +24,8 @@ use crate::output::{Form, Progress, note, thousands};
 
 const MANIFEST: &str = "backup.json";
 const LEDGER_FOLDER: &str = "ledger";
-/// What cannot be made again. Everything under `cache` can; the signing key is made anew for the new epoch, so that
-/// nobody takes what the old server still signs for the restored one's word.
-const KEY_FILES: [&str; 1] = ["secret"];
+/// Files of a data folder that cannot be made again. Everything under `cache` can.
+const KEY_FILES: [&str; 2] = ["secret", "node-key"];
 const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
 /// One page at a time, from the end: a page is read in far less time than a batch is synced.
 const PAGE_BYTES: u64 = 4_096;

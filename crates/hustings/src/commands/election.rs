@@ -9,9 +9,9 @@ use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use crate::cli::{CreateArgs, DrawArgs, ElectionCommand, ExtendArgs, RecordArgs, RepeatArgs};
-use crate::client::{Client, election_path};
+use crate::client::{Client, election_path, segment};
 use crate::commands::results;
-use crate::definition;
+use crate::definition::{self, VoterList};
 use crate::exit::{Exit, Failure};
 use crate::output::{self, Form, Progress, note};
 
@@ -29,7 +29,9 @@ pub fn run(command: ElectionCommand, client: &Client, form: Form) -> Result<Exit
             act(&args.election.slug, "cancel", Some(json!({"reason": args.reason})), client, form)?;
         }
         ElectionCommand::Draw(args) => draw(&args, client, form)?,
-        ElectionCommand::Rehearse(arg) => another(&arg.slug, "rehearse", json!({}), client, form)?,
+        ElectionCommand::Rehearse(args) => {
+            another(&args.election.slug, "rehearse", with_voters(json!({}), &args.voters)?, client, form)?;
+        }
         ElectionCommand::Repeat(args) => repeat(&args, client, form)?,
         ElectionCommand::Results(arg) => {
             let value = client.get(&election_path(&arg.slug, "/results"))?;
@@ -41,10 +43,11 @@ pub fn run(command: ElectionCommand, client: &Client, form: Form) -> Result<Exit
 }
 
 fn create(args: CreateArgs, client: &Client, form: Form) -> Result<()> {
-    let (definition, open) = match &args.file {
+    let (mut definition, open) = match &args.file {
         Some(path) => (definition::read_file(path)?, args.open),
         None => (args.short.definition()?, !args.draft),
     };
+    args.voters.add_to(&mut definition)?;
     let mut created = client.post("/api/v1/elections", Some(&definition))?;
     let slug = created["slug"].as_str().or(definition["slug"].as_str()).unwrap_or_default().to_owned();
     if open {
@@ -62,8 +65,14 @@ fn create(args: CreateArgs, client: &Client, form: Form) -> Result<()> {
 }
 
 fn list(client: &Client, form: Form) -> Result<()> {
-    let value = client.get("/api/v1/elections")?;
-    let elections = value["elections"].as_array().or(value.as_array()).cloned().unwrap_or_default();
+    let mut elections = Vec::new();
+    let mut page = client.get("/api/v1/elections")?;
+    loop {
+        elections.extend(page["elections"].as_array().into_iter().flatten().cloned());
+        let Some(next) = page["next"].as_str() else { break };
+        page = client.get(&format!("/api/v1/elections?after={}", segment(next)))?;
+    }
+    let value = json!({"elections": elections});
     form.result(&value, || {
         if elections.is_empty() {
             return "No elections yet. Make one with: hustings election create FILE".to_owned();
@@ -218,7 +227,16 @@ fn repeat(args: &RepeatArgs, client: &Client, form: Form) -> Result<()> {
         Some(slug) => json!({"slug": slug}),
         None => json!({}),
     };
-    another(&args.election.slug, "repeat", body, client, form)
+    another(&args.election.slug, "repeat", with_voters(body, &args.voters)?, client, form)
+}
+
+/// Ids are never kept readable, so a new election for a list needs the list again.
+fn with_voters(mut body: Value, list: &VoterList) -> Result<Value> {
+    let voters = list.voters()?;
+    if !voters.is_empty() {
+        body["voters"] = json!(voters);
+    }
+    Ok(body)
 }
 
 /// An act that makes a new election from one.
