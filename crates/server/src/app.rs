@@ -1,0 +1,158 @@
+//! What all workers share, and what belongs to one of them.
+
+use crate::buckets::{Buckets, Rate};
+use crate::config::ServerConfig;
+use crate::cookies::Cookies;
+use crate::counters::Counters;
+use crate::feed::Feeds;
+use crate::limits::Limits;
+use crate::officers::Officers;
+use node::{Edge, Handle, Mailbox};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use tokio::sync::Semaphore;
+
+/// Cells of the bucket tables: a voter shares two of 65,536 with others, half a megabyte in all.
+const VOTER_CELLS: usize = 65_536;
+const ADDRESS_CELLS: usize = 16_384;
+const ELECTION_CELLS: usize = 1_024;
+
+/// Rate limits, by whom they hold for.
+#[derive(Debug)]
+pub struct Rates {
+    pub ballots_of_voter: Buckets,
+    pub ballots_of_election: Buckets,
+    pub sessions_of_election: Buckets,
+    pub sessions_of_address: Buckets,
+    pub logins: Buckets,
+}
+
+impl Rates {
+    fn new(limits: &Limits, seed: u64) -> Self {
+        let rate = |per_second, burst| Rate { per_second, burst };
+        Self {
+            ballots_of_voter: Buckets::new(
+                rate(limits.ballots_per_voter_per_second, limits.ballots_per_voter_burst),
+                VOTER_CELLS,
+                seed,
+            ),
+            ballots_of_election: Buckets::new(
+                rate(limits.ballots_per_election_per_second, limits.ballots_per_election_burst),
+                ELECTION_CELLS,
+                seed,
+            ),
+            sessions_of_election: Buckets::new(
+                rate(limits.sessions_per_election_per_second, limits.sessions_per_election_burst),
+                ELECTION_CELLS,
+                seed,
+            ),
+            sessions_of_address: Buckets::new(
+                rate(limits.sessions_per_address_per_second, limits.sessions_per_address_burst),
+                ADDRESS_CELLS,
+                seed,
+            ),
+            logins: Buckets::single(rate(1.max(limits.logins_per_minute / 60), limits.logins_per_minute)),
+        }
+    }
+}
+
+/// Shared by all workers.
+#[derive(Debug)]
+pub struct App {
+    pub config: ServerConfig,
+    pub node: Handle,
+    /// Where people reach this server, without a slash at the end.
+    pub base_url: String,
+    pub is_tls: bool,
+    pub cookies: Cookies,
+    pub officers: Officers,
+    pub rates: Rates,
+    pub counters: Vec<Arc<Counters>>,
+    pub connections: AtomicUsize,
+    pub subscribers: Arc<AtomicUsize>,
+    pub record_downloads: Arc<Semaphore>,
+    pub bulk_chunks: Arc<Semaphore>,
+    pub is_stopping: AtomicBool,
+}
+
+impl App {
+    pub fn new(config: ServerConfig, node: Handle, base_url: String, workers: usize, seed: u64) -> Self {
+        let limits = &config.limits;
+        Self {
+            base_url,
+            is_tls: config.tls.is_some(),
+            cookies: Cookies::new(&node.identity().ledger.to_string()),
+            officers: Officers::new(
+                limits.officer_sessions_max,
+                limits.officer_session_hours,
+                limits.pairing_code_minutes,
+            ),
+            rates: Rates::new(limits, seed),
+            counters: (0..workers).map(|_| Arc::default()).collect(),
+            connections: AtomicUsize::new(0),
+            subscribers: Arc::default(),
+            record_downloads: Arc::new(Semaphore::new(limits.record_downloads_max)),
+            bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
+            is_stopping: AtomicBool::new(false),
+            node,
+            config,
+        }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.node.now().0
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Relaxed)
+    }
+}
+
+/// One worker's own: what needs no lock because only its thread touches it.
+///
+/// Kept in a thread-local, because handlers have to be `Send` for the router although they never leave
+/// their thread: the worker's runtime has no other.
+#[derive(Debug)]
+pub struct Local {
+    pub mailbox: Mailbox,
+    pub edge: RefCell<Edge>,
+    pub counters: Arc<Counters>,
+    pub feeds: Feeds,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+}
+
+/// Gives this thread its own; called once, when a worker starts. It goes with the thread.
+pub fn install(local: Local) {
+    LOCAL.with(|cell| *cell.borrow_mut() = Some(local));
+}
+
+/// Asks this worker's own.
+pub fn with_local<R>(ask: impl FnOnce(&Local) -> R) -> R {
+    LOCAL.with(|cell| {
+        let local = cell.borrow();
+        ask(local.as_ref().expect("handlers run on worker threads, which install theirs first"))
+    })
+}
+
+/// Asks this worker's edge.
+pub fn with_edge<R>(ask: impl FnOnce(&mut Edge) -> R) -> R {
+    with_local(|local| ask(&mut local.edge.borrow_mut()))
+}
+
+/// Counts something on this worker.
+pub fn count(counter: impl FnOnce(&Counters)) {
+    with_local(|local| counter(&local.counters));
+}
+
+/// This worker's way to the writer.
+pub fn mailbox() -> Mailbox {
+    with_local(|local| local.mailbox.clone())
+}

@@ -1,0 +1,93 @@
+//! Cookies: what they are called, how they are set, how they are read.
+//!
+//! Over HTTPS they are `__Host-` and `Secure`. Over plain HTTP, a room's laptop, browsers would drop those,
+//! so an unprefixed one is set. Names carry the ledger, so that two servers on one host do not share them.
+
+use hyper::HeaderMap;
+use hyper::header::{COOKIE, HeaderValue};
+
+/// What a cookie is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// A browser session: good for one ballot in each open election.
+    Voter,
+    /// A voter of one election's list; its id in hex.
+    Listed(&'a str),
+    Officer,
+}
+
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    /// First 8 hexadecimal digits of the ledger id.
+    ledger: String,
+}
+
+impl Cookies {
+    pub fn new(ledger_hex: &str) -> Self {
+        Self { ledger: ledger_hex.chars().take(8).collect() }
+    }
+
+    pub fn name(&self, purpose: Purpose<'_>, is_secure: bool) -> String {
+        let prefix = if is_secure { "__Host-" } else { "" };
+        match purpose {
+            Purpose::Voter => format!("{prefix}hustings-{}-voter", self.ledger),
+            Purpose::Listed(election) => {
+                format!("{prefix}hustings-{}-list-{}", self.ledger, &election[..16.min(election.len())])
+            }
+            Purpose::Officer => format!("{prefix}hustings-{}-officer", self.ledger),
+        }
+    }
+
+    /// The value of a cookie in a request.
+    pub fn get<'h>(&self, headers: &'h HeaderMap, purpose: Purpose<'_>, is_secure: bool) -> Option<&'h str> {
+        let name = self.name(purpose, is_secure);
+        let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+        pairs
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find_map(|(found, value)| (found == name).then_some(value))
+    }
+
+    /// A `Set-Cookie` value that lives as long as the browser, or for `max_age_seconds`.
+    pub fn set(
+        &self,
+        purpose: Purpose<'_>,
+        is_secure: bool,
+        value: &str,
+        max_age_seconds: Option<u64>,
+    ) -> HeaderValue {
+        let name = self.name(purpose, is_secure);
+        let secure = if is_secure { "; Secure" } else { "" };
+        let age = max_age_seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{age}{secure}");
+        HeaderValue::try_from(text).expect("names and tokens are of visible ASCII")
+    }
+
+    pub fn remove(&self, purpose: Purpose<'_>, is_secure: bool) -> HeaderValue {
+        self.set(purpose, is_secure, "", Some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_host_bound_over_https_and_named_after_the_ledger() {
+        let cookies = Cookies::new("00112233445566778899aabbccddeeff");
+        let secure = cookies.set(Purpose::Voter, true, "abc", None);
+        assert_eq!(secure, "__Host-hustings-00112233-voter=abc; Path=/; HttpOnly; SameSite=Lax; Secure");
+        let plain = cookies.set(Purpose::Officer, false, "abc", Some(60));
+        assert_eq!(plain, "hustings-00112233-officer=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let cookies = Cookies::new("00112233");
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, "a=b; hustings-00112233-voter=token; c=d".parse().unwrap());
+        assert_eq!(cookies.get(&headers, Purpose::Voter, false), Some("token"));
+        assert_eq!(cookies.get(&headers, Purpose::Voter, true), None);
+        assert_eq!(cookies.get(&headers, Purpose::Officer, false), None);
+    }
+}

@@ -1,0 +1,294 @@
+//! The live feed: server-sent events with absolute snapshots.
+//!
+//! ```text
+//! election's view ──changed──▶ one task per election and worker ──frame──▶ watch ──▶ followers of this worker
+//!                              (at most 4 a second, encoded once)           │         (the newest, never a queue)
+//!                                                                           └ a slow reader skips, and is never waited for
+//! ```
+//!
+//! Ids are opaque and name what a snapshot was made of, so they resume at any node: who comes back with the
+//! newest gets nothing again, anybody else the newest at once.
+
+use crate::app::{App, count, with_local};
+use crate::counters::add;
+use crate::problem::{self, Problem};
+use crate::{views, wire};
+use axum::response::Response;
+use bytes::Bytes;
+use election::room::RoomCode;
+use election::{Slug, Viewer};
+use hyper::body::{Body, Frame as BodyFrame};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use node::ElectionView;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Browsers come back after this long, and up to as much again, so that they do not come all at once.
+const RETRY_MS: u64 = 2_000;
+/// Elections of a room whose turnout its feed carries.
+const ROOM_SNAPSHOTS_MAX: usize = 12;
+
+/// What is followed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FeedKey {
+    Election(Slug),
+    Room(RoomCode),
+}
+
+/// The newest state of a feed.
+#[derive(Clone, Debug)]
+struct Frame {
+    id: Arc<str>,
+    /// Events as they go over the wire, id and all.
+    bytes: Bytes,
+    /// Grows with each sign of life that carries no news.
+    beat: u64,
+    is_end: bool,
+}
+
+/// The feeds that somebody of this worker follows.
+#[derive(Debug, Default)]
+pub struct Feeds {
+    open: RefCell<BTreeMap<FeedKey, Arc<watch::Sender<Frame>>>>,
+}
+
+impl Feeds {
+    /// Ends every feed, so that their connections can close.
+    pub fn end(&self) {
+        for (_, sender) in std::mem::take(&mut *self.open.borrow_mut()) {
+            sender.send_modify(|frame| frame.is_end = true);
+        }
+    }
+}
+
+/// Answers a follower of `key`, who has seen `last_event_id` before.
+pub fn follow(app: &Arc<App>, key: FeedKey, last_event_id: Option<&str>) -> Result<Response, Problem> {
+    let slot = SubscriberSlot::take(&app.subscribers, app.limits().subscribers_max)?;
+    let mut receiver = subscribe(app, key)?;
+    let seen = receiver.borrow_and_update().clone();
+    let retry = RETRY_MS + rand::random_range(0..=RETRY_MS);
+    let mut prelude = format!("retry: {retry}\n").into_bytes();
+    if last_event_id == Some(&*seen.id) {
+        prelude.extend_from_slice(b": up to date\n\n");
+    } else {
+        prelude.extend_from_slice(&seen.bytes);
+    }
+    let body = FeedBody {
+        prelude: Some(Bytes::from(prelude)),
+        next: Box::pin(next_frame(receiver)),
+        id: seen.id,
+        _slot: slot,
+    };
+    let mut response = Response::new(axum::body::Body::new(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One of the places for followers; given back when dropped.
+#[derive(Debug)]
+struct SubscriberSlot(Arc<AtomicUsize>);
+
+impl SubscriberSlot {
+    fn take(count: &Arc<AtomicUsize>, max: usize) -> Result<Self, Problem> {
+        let slot = Self(Arc::clone(count));
+        if count.fetch_add(1, Relaxed) >= max {
+            let sentence = "as many people follow as there is room for; figures are at the results page";
+            return Err(Problem::new(&problem::OVERLOADED, sentence).retry_after(10));
+        }
+        Ok(slot)
+    }
+}
+
+impl Drop for SubscriberSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Joins the feed of `key` on this worker, and begins it if nobody follows yet.
+fn subscribe(app: &Arc<App>, key: FeedKey) -> Result<watch::Receiver<Frame>, Problem> {
+    let open = with_local(|local| local.feeds.open.borrow().get(&key).map(|sender| sender.subscribe()));
+    if let Some(receiver) = open {
+        return Ok(receiver);
+    }
+    let source = Source::find(app, &key)?;
+    let (sender, receiver) = watch::channel(source.frame(app));
+    let sender = Arc::new(sender);
+    with_local(|local| local.feeds.open.borrow_mut().insert(key.clone(), Arc::clone(&sender)));
+    tokio::spawn(produce(Arc::clone(app), key, source, sender));
+    Ok(receiver)
+}
+
+/// Makes frames while somebody follows.
+async fn produce(app: Arc<App>, key: FeedKey, mut source: Source, sender: Arc<watch::Sender<Frame>>) {
+    let pause = Duration::from_millis(1000 / u64::from(app.limits().snapshots_per_second.max(1)));
+    let heartbeat = Duration::from_secs(u64::from(app.limits().heartbeat_seconds.max(1)));
+    let mut silent_until = Instant::now() + heartbeat;
+    loop {
+        let has_news = tokio::select! {
+            has_news = source.changed(pause) => has_news,
+            () = tokio::time::sleep_until(silent_until) => {
+                sender.send_modify(|frame| frame.beat += 1);
+                silent_until = Instant::now() + heartbeat;
+                continue;
+            }
+            () = sender.closed() => {
+                if forget(&key, &sender) { return } else { continue }
+            }
+        };
+        if !has_news {
+            forget(&key, &sender);
+            sender.send_modify(|frame| frame.is_end = true);
+            return;
+        }
+        let frame = source.frame(&app);
+        let is_new = sender.borrow().id != frame.id;
+        if is_new {
+            count(|counters| add(&counters.feed_messages, sender.receiver_count() as u64));
+            sender.send_replace(frame);
+            silent_until = Instant::now() + heartbeat;
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Takes a feed that nobody follows off the list; false if somebody has come meanwhile.
+fn forget(key: &FeedKey, sender: &Arc<watch::Sender<Frame>>) -> bool {
+    with_local(|local| {
+        let mut open = local.feeds.open.borrow_mut();
+        let is_unused = sender.receiver_count() == 0;
+        if is_unused && open.get(key).is_some_and(|known| Arc::ptr_eq(known, sender)) {
+            open.remove(key);
+        }
+        is_unused
+    })
+}
+
+/// Where a feed's news comes from.
+enum Source {
+    Election { election: Arc<node::ElectionHandle>, view: watch::Receiver<Arc<ElectionView>> },
+    Room(RoomCode),
+}
+
+impl Source {
+    fn find(app: &App, key: &FeedKey) -> Result<Self, Problem> {
+        match key {
+            FeedKey::Election(slug) => {
+                let election = views::election(app, slug.as_str())?;
+                let view = election.watch();
+                Ok(Source::Election { election, view })
+            }
+            FeedKey::Room(code) => {
+                views::room(app, code.as_str())?;
+                Ok(Source::Room(code.clone()))
+            }
+        }
+    }
+
+    /// Waits until there may be news; false when there never will be any. Cancelling loses nothing.
+    async fn changed(&mut self, pause: Duration) -> bool {
+        match self {
+            Source::Election { view, .. } => view.changed().await.is_ok(),
+            // A room is made of many views; looking at them is cheaper than listening to all.
+            Source::Room(_) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+        }
+    }
+
+    fn frame(&self, app: &App) -> Frame {
+        let (id, events) = match self {
+            Source::Election { election, .. } => {
+                let view = election.view();
+                let id = format!("{:x}-{:x}", app.node.identity().epoch, view.position.0);
+                (id, snapshot_event(app, election, &view))
+            }
+            Source::Room(code) => room_events(app, code),
+        };
+        let bytes = Bytes::from(events.replace("\n\n", &format!("\nid: {id}\n\n")));
+        Frame { id: id.into(), bytes, beat: 0, is_end: false }
+    }
+}
+
+/// The public figures as one event.
+fn snapshot_event(app: &App, election: &node::ElectionHandle, view: &ElectionView) -> String {
+    let mut body = wire::ResultsBody::new(&views::figures(election, view, Viewer::Public));
+    body.at = app.node.now().to_string();
+    body.checkpoint = view.checkpoint.as_deref();
+    let json = serde_json::to_string(&body).expect("figures always serialise");
+    format!("event: snapshot\ndata: {json}\n\n")
+}
+
+/// What a room's pages are made of, and the turnout of its first elections.
+fn room_events(app: &App, code: &RoomCode) -> (String, String) {
+    let Ok(room) = views::room(app, code.as_str()) else {
+        return ("gone".to_owned(), "event: room\ndata: {\"version\":\"gone\"}\n\n".to_owned());
+    };
+    let version = views::room_version(app, &room);
+    let mut events = format!("event: room\ndata: {{\"version\":\"{version}\"}}\n\n");
+    let mut id = version;
+    let shown = room.screen.election.iter().filter(|slug| !room.elections.contains(slug));
+    for slug in room.elections.iter().chain(shown).take(ROOM_SNAPSHOTS_MAX) {
+        if let Ok(election) = views::election(app, slug.as_str()) {
+            let view = election.view();
+            id.push_str(&format!("-{:x}", view.position.0));
+            events.push_str(&snapshot_event(app, &election, &view));
+        }
+    }
+    (id, events)
+}
+
+type NextFrame = Pin<Box<dyn Future<Output = (watch::Receiver<Frame>, Option<Frame>)> + Send>>;
+
+/// Waits for the next frame; `None` when the feed has ended.
+async fn next_frame(
+    mut receiver: watch::Receiver<Frame>,
+) -> (watch::Receiver<Frame>, Option<Frame>) {
+    let frame = match receiver.changed().await {
+        Ok(()) => Some(receiver.borrow_and_update().clone()).filter(|frame| !frame.is_end),
+        Err(_) => None,
+    };
+    (receiver, frame)
+}
+
+/// One follower's body: the newest frame whenever the connection has room for it.
+struct FeedBody {
+    prelude: Option<Bytes>,
+    next: NextFrame,
+    id: Arc<str>,
+    _slot: SubscriberSlot,
+}
+
+impl Body for FeedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        if let Some(prelude) = self.prelude.take() {
+            return Poll::Ready(Some(Ok(BodyFrame::data(prelude))));
+        }
+        let (receiver, frame) = std::task::ready!(self.next.as_mut().poll(cx));
+        let Some(frame) = frame else {
+            return Poll::Ready(None);
+        };
+        self.next = Box::pin(next_frame(receiver));
+        let bytes = if frame.id == self.id { Bytes::from_static(b": alive\n\n") } else { frame.bytes };
+        self.id = frame.id;
+        Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
+    }
+}

@@ -1,0 +1,41 @@
+//! HTTP/JSON, pages, live feed and ZeroMQ: translates between the outside and a node, and decides nothing.
+//!
+//! ```text
+//! accept thread ──connections──▶ worker (one per core: runtime, edge, mailbox)
+//!                                  ├ POST …/ballots ─▶ ballots   the hot path, past the router
+//!                                  └ all else ───────▶ routes ─▶ api, pages, feed
+//! zmq thread ◀── the node's feed
+//! ```
+
+mod api;
+mod app;
+mod assets;
+mod auth;
+mod ballots;
+mod body;
+mod buckets;
+mod caller;
+pub mod config;
+mod connection;
+mod cookies;
+mod counters;
+mod feed;
+mod input;
+pub mod limits;
+mod multipart;
+mod officers;
+mod pages;
+pub mod problem;
+mod receipt_json;
+mod routes;
+mod serve;
+mod text;
+mod views;
+mod wire;
+mod worker;
+mod zmq;
+
+pub use config::{AddressRange, ServerConfig, TlsFiles};
+pub use limits::Limits;
+pub use routes::ROUTES;
+pub use serve::{Running, ServerError, room_for_people, start};

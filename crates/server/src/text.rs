@@ -1,0 +1,96 @@
+//! Small forms for people: grouped hashes and codes, shares, names, QR codes.
+
+use qrcode::{EcLevel, QrCode};
+use std::fmt::Write;
+
+/// Hexadecimal in groups of four, as people compare it.
+pub fn grouped(hex: &str) -> String {
+    let mut text = String::with_capacity(hex.len() * 5 / 4);
+    for (place, digit) in hex.chars().enumerate() {
+        if place > 0 && place % 4 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `part` of `whole` in tenths of a percent, rounded half up: `33.3 %`. Nothing of nothing is `0 %`.
+pub fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "0 %".to_owned();
+    }
+    let tenths = (u128::from(part) * 2000 + u128::from(whole)) / (u128::from(whole) * 2);
+    if tenths % 10 == 0 { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+}
+
+/// `1 vote`, `2 votes`.
+pub fn count_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
+/// Digits in groups of three with a thin space: `12 345 678`; four digits stay together.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    if digits.len() <= 4 {
+        return digits;
+    }
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The path data of a QR code of `text` and its side in modules with the quiet zone of four on each side.
+///
+/// `None` if the text is too long for one.
+pub fn qr_path(text: &str) -> Option<(String, usize)> {
+    const QUIET: usize = 4;
+    let code = QrCode::with_error_correction_level(text, EcLevel::M).ok()?;
+    let width = code.width();
+    let colors = code.to_colors();
+    let mut path = String::new();
+    for (row, line) in colors.chunks(width).enumerate() {
+        let mut column = 0;
+        while column < width {
+            let run = line[column..].iter().take_while(|color| **color == qrcode::Color::Dark).count();
+            if run > 0 {
+                let _ = write!(path, "M{} {}h{run}v1h-{run}z", column + QUIET, row + QUIET);
+            }
+            column += run.max(1);
+        }
+    }
+    Some((path, width + 2 * QUIET))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_half_up_to_a_tenth() {
+        assert_eq!(share(1, 3), "33.3 %");
+        assert_eq!(share(2, 3), "66.7 %");
+        assert_eq!(share(1, 2), "50 %");
+        assert_eq!(share(1, 2000), "0.1 %");
+        assert_eq!(share(0, 0), "0 %");
+        assert_eq!(share(u64::MAX, u64::MAX), "100 %");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(thousands(1234), "1234");
+        assert_eq!(thousands(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(count_of(1, "vote", "votes"), "1 vote");
+    }
+
+    #[test]
+    fn a_qr_code_has_its_quiet_zone() {
+        let (path, side) = qr_path("http://192.168.1.5:8700/j/ABCDEF").unwrap();
+        assert!(side >= 29 + 8 && path.starts_with("M4 4h7"));
+    }
+}

@@ -1,0 +1,365 @@
+//! JSON bodies as they go over the wire: each its own type, converted by hand, whatever the core calls it.
+
+use crate::problem::{self, Problem};
+use bytes::Bytes;
+use election::definition::{Definition, Method};
+use election::methods::ContestOutcome;
+use election::results::{ChoiceVotes, ContestResults, Eligible, GroupVotes};
+use election::{Results, Shown, Slug, UnixMillis};
+use hyper::HeaderMap;
+use hyper::header::CONTENT_TYPE;
+use proof::Hash;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Refuses a body that says it is something else than JSON; one that says nothing is taken for it.
+pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    if value == "application/json" {
+        return Ok(());
+    }
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json").at("Content-Type"))
+}
+
+/// Parses a body strictly; the problem names the member at fault.
+pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.inner().to_string();
+        malformed_json(Some(path), &message)
+    })?;
+    deserializer.end().map_err(|error| malformed_json(None, &error.to_string()))?;
+    Ok(value)
+}
+
+/// A 400 from what the JSON parser said: the path it had come to, or the member its message names.
+pub fn malformed_json(path: Option<String>, message: &str) -> Problem {
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split('`').next());
+    let path = path.filter(|path| path != "." && path != "?");
+    let field = match (path, named) {
+        (Some(path), Some(name)) if !path.ends_with(name) => Some(format!("{path}.{name}")),
+        (Some(path), _) => Some(path),
+        (None, Some(name)) => Some(name.to_owned()),
+        (None, None) => None,
+    };
+    let problem = Problem::new(&problem::MALFORMED_JSON, shorten(message, 300));
+    field.map_or(problem.clone(), |field| problem.at(shorten(&field, 100)))
+}
+
+fn shorten(text: &str, chars: usize) -> String {
+    text.chars().take(chars).collect()
+}
+
+/// `GET /api/v1`
+#[derive(Serialize)]
+pub struct AboutBody<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    pub ledger: String,
+    pub epoch: u32,
+    pub node: u16,
+    pub key: String,
+    pub base: &'a str,
+    pub now: String,
+}
+
+/// One line of `GET elections`.
+#[derive(Serialize)]
+pub struct ElectionSummary<'a> {
+    pub slug: &'a str,
+    pub title: &'a str,
+    pub state: &'a str,
+    pub results: &'a str,
+    pub eligibility: &'a str,
+    pub closes_at: Option<String>,
+    pub ballots: u64,
+    pub voters: u64,
+}
+
+#[derive(Serialize)]
+pub struct ElectionsBody<'a> {
+    pub elections: Vec<ElectionSummary<'a>>,
+    /// The slug to give as `after` for the rest; null at the end.
+    pub next: Option<&'a str>,
+}
+
+/// `GET elections/{slug}`
+#[derive(Serialize)]
+pub struct ElectionBody<'a> {
+    pub slug: &'a str,
+    pub title: &'a str,
+    pub state: &'a str,
+    pub election: String,
+    pub definition_hash: Hash,
+    /// The canonical definition; SHA-256 of its bytes as in the record is `definition_hash`.
+    pub definition: &'a serde_json::value::RawValue,
+    pub closes_at: Option<String>,
+    pub ballots: u64,
+    pub voters: u64,
+    pub eligible: Option<Eligible>,
+    pub size: u64,
+    pub root: Hash,
+}
+
+/// Counts of a contest, or only its name while they are hidden.
+#[derive(Serialize)]
+pub struct ContestBody<'a> {
+    pub id: &'a str,
+    pub title: &'a str,
+    pub method: &'a str,
+    pub rules: u16,
+    #[serde(flatten)]
+    pub counted: Option<CountedBody<'a>>,
+    pub outcome: Option<&'a ContestOutcome>,
+}
+
+#[derive(Serialize)]
+pub struct CountedBody<'a> {
+    pub blank: u64,
+    pub counts: &'a [ChoiceVotes],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub groups: &'a [GroupVotes],
+    /// What the shares on the pages are of.
+    pub share_base: u64,
+}
+
+/// `GET …/results`, the answer of officers' acts, and the data of a snapshot in the live feed.
+#[derive(Serialize)]
+pub struct ResultsBody<'a> {
+    pub slug: &'a str,
+    pub title: &'a str,
+    pub state: &'a str,
+    /// Position in the ledger that these figures are of.
+    pub position: u64,
+    pub at: String,
+    pub closes_at: Option<String>,
+    pub ballots: u64,
+    pub voters: u64,
+    pub weight: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eligible: Option<Eligible>,
+    pub counts_visible: bool,
+    pub contests: Vec<ContestBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<&'a str>,
+}
+
+/// The figures of a view that the body is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'a> {
+    pub definition: &'a Definition,
+    pub results: &'a Results,
+    pub shown: Shown,
+    pub position: u64,
+    pub at: UnixMillis,
+    pub closes_at: Option<UnixMillis>,
+}
+
+impl<'a> ResultsBody<'a> {
+    pub fn new(figures: &Figures<'a>) -> Self {
+        let Figures { definition, results, shown, position, at, closes_at } = *figures;
+        ResultsBody {
+            slug: definition.slug.as_str(),
+            title: &definition.title,
+            state: results.state.as_str(),
+            position,
+            at: at.to_string(),
+            closes_at: closes_at.map(|at| at.to_string()),
+            ballots: results.ballots,
+            voters: results.voters,
+            weight: results.weight,
+            eligible: results.eligible,
+            counts_visible: shown == Shown::Counts,
+            contests: results.contests.iter().map(|contest| contest_body(figures, contest)).collect(),
+            checkpoint: None,
+        }
+    }
+}
+
+fn contest_body<'a>(figures: &Figures<'a>, contest: &'a ContestResults) -> ContestBody<'a> {
+    let is_shown = figures.shown == Shown::Counts;
+    ContestBody {
+        id: &contest.id,
+        title: &contest.title,
+        method: &contest.method,
+        rules: contest.rules,
+        counted: is_shown.then(|| CountedBody {
+            blank: contest.blank,
+            counts: &contest.counts,
+            groups: &contest.groups,
+            share_base: share_base(figures.definition, figures.results, contest),
+        }),
+        outcome: contest.outcome.as_ref().filter(|_| is_shown),
+    }
+}
+
+/// What shares are of: all votes where each ballot marks at most one choice, else the weight of all ballots.
+pub fn share_base(definition: &Definition, results: &Results, contest: &ContestResults) -> u64 {
+    let rules = definition.contest(&contest.id).map(|(_, rules)| rules);
+    let is_single = rules.is_none_or(|rules| rules.choose_max == 1 || rules.method == Method::Motion);
+    if is_single { contest.counts.iter().map(|count| count.votes).sum() } else { results.weight }
+}
+
+/// `POST …/sessions`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    #[serde(default)]
+    pub voter: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct SessionBody<'a> {
+    pub token: &'a str,
+    pub election: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    pub closes_at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawRequest {
+    pub seed: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepeatRequest {
+    #[serde(default)]
+    pub slug: Option<Slug>,
+    /// The new list, where the election has one.
+    #[serde(default)]
+    pub voters: Option<serde_json::Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RehearseRequest {
+    /// The list of the rehearsal, where the election has one.
+    #[serde(default)]
+    pub voters: Option<serde_json::Value>,
+}
+
+/// A body that must be empty, or an object without members.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NothingRequest {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomRequest {
+    pub title: String,
+    #[serde(default)]
+    pub pace: Option<election::room::Pace>,
+    #[serde(default)]
+    pub elections: Vec<Slug>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenRequest {
+    pub show: election::room::Show,
+    #[serde(default)]
+    pub election: Option<Slug>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomElectionRequest {
+    pub slug: Slug,
+}
+
+#[derive(Serialize)]
+pub struct RoomBody<'a> {
+    pub code: &'a str,
+    pub title: &'a str,
+    pub pace: election::room::Pace,
+    pub elections: Vec<RoomElection<'a>>,
+    pub screen: &'a election::room::Screen,
+    pub join_url: String,
+    pub screen_url: String,
+}
+
+#[derive(Serialize)]
+pub struct RoomElection<'a> {
+    pub slug: &'a str,
+    pub title: String,
+    pub state: &'static str,
+}
+
+/// `GET …/ballot`; the receipt is written behind it.
+#[derive(Serialize)]
+pub struct VotedBody {
+    pub voted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<serde_json::value::RawValue>>,
+}
+
+/// `GET …/proof/{index}`
+#[derive(Serialize)]
+pub struct ProofBody<'a> {
+    pub leaf_index: u64,
+    pub leaf: Hash,
+    pub size: u64,
+    pub path: &'a [Hash],
+    pub checkpoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opening: Option<OpeningBody>,
+}
+
+/// What a leaf commits to, where it may be seen.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpeningBody {
+    /// The opening, base64url without padding.
+    Ballot(String),
+    /// The act's exact JSON, as text.
+    Act(String),
+}
+
+/// `GET …/consistency`
+#[derive(Serialize)]
+pub struct ConsistencyBody {
+    pub from: u64,
+    pub to: u64,
+    pub path: Vec<Hash>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(body: &'static str) -> (String, Option<String>) {
+        let problem = parse::<ScreenRequest>(&Bytes::from_static(body.as_bytes())).err().unwrap();
+        (problem.code.name.to_owned(), problem.field.map(|field| field.into_owned()))
+    }
+
+    #[test]
+    fn a_malformed_body_names_the_member() {
+        assert_eq!(fault("{}").1.as_deref(), Some("show"));
+        assert_eq!(fault(r#"{"show":"lobby","speed":3}"#).1.as_deref(), Some("speed"));
+        assert_eq!(fault(r#"{"show":"lobby","election":7}"#).1.as_deref(), Some("election"));
+        assert_eq!(fault(r#"{"show":"lobby"} x"#).1, None);
+        assert_eq!(fault("[").0, "malformed_json");
+    }
+}
