@@ -49,7 +49,7 @@ impl<S: Storage> ColumnWriter<S> {
     /// Appends whole rows and publishes them: one write, no sync. After an error nothing is published.
     pub fn append(&mut self, rows: &[u8]) -> io::Result<()> {
         let Shared { file, row_bytes, .. } = &*self.shared;
-        assert!(rows.len() as u64 % row_bytes == 0, "only whole rows are appended");
+        assert!((rows.len() as u64).is_multiple_of(*row_bytes), "only whole rows are appended");
         if rows.is_empty() {
             return Ok(());
         }

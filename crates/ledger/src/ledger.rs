@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use proof::Hash;
+
 use crate::error::is_full;
 use crate::format::{
     MARK_OFFSET, SEGMENT_DATA_OFFSET, SEGMENT_HEADER_BYTES, SegmentHeader, encode_entry_header, encode_mark,
@@ -15,6 +17,7 @@ use crate::open::{Recovery, open_folder, segment_files};
 use crate::prepare::{PREPARED_NAME, Prepared, Preparer, discard, prepare};
 use crate::reader::{Reader, Shared};
 use crate::segment::{Segment, segment_name};
+use crate::sync::{OVERLAP_BYTES_MIN, Syncer};
 use crate::{
     ENTRY_BYTES_MAX, Entry, EntryHeader, EntryKind, LedgerError, LedgerId, Log, LogPoint, NewEntry, Position,
     Storage, StorageFile,
@@ -39,7 +42,7 @@ impl LedgerOptions {
 /// Who does the work that need not happen on the writer's thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Threads {
-    /// Helper threads prepare segments and check sums.
+    /// Helper threads prepare segments, sync large entries and check sums.
     Helpers,
     /// The calling thread alone, so that equal calls give equal disk operations in equal order.
     CallerOnly,
@@ -63,6 +66,8 @@ pub struct Ledger<S: Storage> {
     pub(crate) marked: Position,
     pub(crate) poisoned: bool,
     pub(crate) preparer: Preparer<S>,
+    /// Only with [`Threads::Helpers`].
+    pub(crate) syncer: Option<Syncer<S::File>>,
     pub(crate) _lock: S::Lock,
 }
 
@@ -114,13 +119,13 @@ impl<S: Storage> Ledger<S> {
         parts: Parts<S::File>,
         lock: S::Lock,
     ) -> Result<Self, LedgerError> {
-        let preparer = match options.threads {
-            Threads::Helpers => Preparer::with_thread(storage.clone()).map_err(|source| LedgerError::Io {
-                step: "start a thread to prepare segments for",
-                path: storage.folder(),
-                source,
-            })?,
-            Threads::CallerOnly => Preparer::inline(storage.clone()),
+        let failed = |source| LedgerError::Io { step: "start threads for", path: storage.folder(), source };
+        let (preparer, syncer) = match options.threads {
+            Threads::Helpers => {
+                let preparer = Preparer::with_thread(storage.clone()).map_err(failed)?;
+                (preparer, Some(Syncer::start().map_err(failed)?))
+            }
+            Threads::CallerOnly => (Preparer::inline(storage.clone()), None),
         };
         let segments: Vec<_> = parts.segments.into_iter().map(Arc::new).collect();
         let segment = segments.last().expect("a ledger has a segment").clone();
@@ -139,6 +144,7 @@ impl<S: Storage> Ledger<S> {
             marked: Position::NONE,
             poisoned: false,
             preparer,
+            syncer,
             _lock: lock,
         })
     }
@@ -186,12 +192,12 @@ impl<S: Storage> Ledger<S> {
         let head = encode_entry_header(self.id, &header, entry.payload);
         let needed = (head.len() + entry.payload.len()) as u64;
         self.wipe_spoiled()?;
-        let offset = if self.tail + needed <= self.segment.bytes {
+        let (offset, hash) = if self.tail + needed <= self.segment.bytes {
             self.append_here(&head, entry.payload)?
         } else {
             self.append_in_next_segment(&head, entry.payload)?
         };
-        self.last = LogPoint { position: header.position, hash: entry_hash(&head, entry.payload) };
+        self.last = LogPoint { position: header.position, hash };
         (self.epoch, self.term, self.marked) = (header.epoch, header.term, header.mark);
         self.tail = offset + needed;
         self.spoiled_until = self.tail;
@@ -201,19 +207,24 @@ impl<S: Storage> Ledger<S> {
         Ok(header.position)
     }
 
-    fn append_here(&mut self, head: &[u8], payload: &[u8]) -> Result<u64, LedgerError> {
+    fn append_here(&mut self, head: &[u8], payload: &[u8]) -> Result<(u64, Hash), LedgerError> {
         if let Err(source) = self.segment.file.write_at(&[head, payload], self.tail) {
             return Err(self.take_back(head.len() + payload.len(), source));
         }
-        self.sync_entry()?;
-        Ok(self.tail)
+        let hash = self.sync_and_hash(head, payload).map_err(|source| self.poison(source))?;
+        Ok((self.tail, hash))
     }
 
-    fn sync_entry(&mut self) -> Result<(), LedgerError> {
+    /// Syncs what was just written, and takes its hash, at once where that pays.
+    fn sync_and_hash(&self, head: &[u8], payload: &[u8]) -> io::Result<Hash> {
+        let hash = || entry_hash(head, payload);
         if is_off(Mutation::Sync) {
-            return Ok(());
+            return Ok(hash());
         }
-        self.segment.file.sync_data().map_err(|source| self.poison(source))
+        match &self.syncer {
+            Some(syncer) if payload.len() >= OVERLAP_BYTES_MIN => syncer.sync_while(&self.segment, hash),
+            _ => self.segment.file.sync_data().map(|()| hash()),
+        }
     }
 
     /// After a failed write of `bytes` behind the last entry: what it left goes at once, or before the next write.
@@ -247,7 +258,7 @@ impl<S: Storage> Ledger<S> {
 
     /// Begins the next segment with this entry: written and synced under the prepared file's name, and only then
     /// renamed. So a segment's file exists under its name only if its first entry is safe.
-    fn append_in_next_segment(&mut self, head: &[u8], payload: &[u8]) -> Result<u64, LedgerError> {
+    fn append_in_next_segment(&mut self, head: &[u8], payload: &[u8]) -> Result<(u64, Hash), LedgerError> {
         let needed = SEGMENT_DATA_OFFSET + (head.len() + payload.len()) as u64;
         let Prepared { file, bytes } = self
             .preparer
@@ -275,7 +286,7 @@ impl<S: Storage> Ledger<S> {
         }
         self.segment = Arc::new(segment);
         self.shared.add_segment(self.segment.clone());
-        Ok(SEGMENT_DATA_OFFSET)
+        Ok((SEGMENT_DATA_OFFSET, entry_hash(head, payload)))
     }
 
     /// A quarter into a segment the next one is begun, off this thread.

@@ -30,6 +30,7 @@ mod reader;
 mod scan;
 mod segment;
 mod storage;
+mod sync;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions, Threads};

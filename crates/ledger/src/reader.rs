@@ -173,12 +173,15 @@ impl<S: Storage> LogReader for Reader<S> {
     }
 }
 
+/// A segment, and an offset in it.
+type RecordPlace<F> = (Arc<Segment<F>>, u64);
+
 /// A walk over committed entries; see [`Scan`].
 pub struct ReaderScan<S: Storage> {
     shared: Arc<Shared<S::File>>,
     next: Position,
-    /// Segment, and where in it the next record begins.
-    place: Option<(Arc<Segment<S::File>>, u64)>,
+    /// Where the next record begins.
+    place: Option<RecordPlace<S::File>>,
     chain: Option<Chain>,
     buffer: Buffer,
 }
@@ -221,7 +224,7 @@ impl<S: Storage> ReaderScan<S> {
         Ok(Some((record, offset)))
     }
 
-    fn find_place(&mut self) -> Result<(Arc<Segment<S::File>>, u64), LedgerError> {
+    fn find_place(&mut self) -> Result<RecordPlace<S::File>, LedgerError> {
         let segment = self.shared.segment_of(self.next);
         match &self.place {
             Some((current, offset)) if current.first == segment.first => Ok((segment, *offset)),
