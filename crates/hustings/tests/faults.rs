@@ -10,10 +10,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Record, Server, agent, ballot_leaf, folder, hustings, post, run, text, wait_for, write};
+use support::{Record, Server, agent, ballot_leaf, folder, hustings, now, post, run, text, wait_for, write};
 
 const ELECTION: &str = r#"
 slug = "faults"
@@ -109,9 +109,9 @@ fn a_full_disk_refuses_votes_answers_reads_loses_nothing_and_goes_on() {
     let ballast = disk.0.join("ballast");
     fill(&ballast);
     let url = format!("{}/api/v1/elections/faults/ballots/bulk", server.base);
-    let until = Instant::now() + support::PATIENCE;
+    let until = now() + support::PATIENCE;
     let refused = loop {
-        assert!(Instant::now() < until, "the disk never filled");
+        assert!(now() < until, "the disk never filled");
         // Bulk ballots use up what was reserved ahead; then a single one is refused.
         let _ = bulk(&url, receipts.len());
         let (status, answer) = vote(&server, tokens.next().expect("enough")).expect("an answer");
@@ -224,7 +224,7 @@ fn slow_and_half_open_clients_hold_nobody_up() {
         idle.push(stream);
     }
     for token in &tokens {
-        let started = Instant::now();
+        let started = now();
         let (status, answer) = vote(&server, token).expect("an answer");
         assert_eq!(status, 201, "{answer}");
         assert!(started.elapsed() < Duration::from_secs(1), "{:?} behind slow clients", started.elapsed());

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Record, Server, agent, ballot_leaf, folder, hustings, post, run, text, voter_tag, write};
+use support::{Record, Server, agent, ballot_leaf, folder, hustings, now, post, run, text, voter_tag, write};
 
 const CLIENTS: usize = 6;
 const CHOICES: [&str; 3] = ["ann", "bob", "eve"];
@@ -127,7 +127,7 @@ fn cast_until_stopped(load: &Load, number: usize, tokens: &[String]) -> Vec<Ackn
 }
 
 fn cast(load: &Load, agent: &mut ureq::Agent, token: &str, key: &str, body: &Value) -> Value {
-    let until = Instant::now() + support::PATIENCE;
+    let until = now() + support::PATIENCE;
     loop {
         match post(agent, &load.url, Some(token), Some(key), body) {
             Ok((200 | 201, receipt)) if receipt["leaf"].is_string() => return receipt,
@@ -135,7 +135,7 @@ fn cast(load: &Load, agent: &mut ureq::Agent, token: &str, key: &str, body: &Val
             Ok((429 | 503, _)) | Err(_) => {}
             Ok((status, answer)) => panic!("{key}: {status} {answer}"),
         }
-        assert!(Instant::now() < until, "{key} never got an answer");
+        assert!(now() < until, "{key} never got an answer");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -266,7 +267,8 @@ impl Stage {
         {
             note(format!("  - {hint}"));
         }
-        note(format!("\nCtrl-C ends the {what}.\n"));
+        note("\nAlone? The pages offer \"vote as another person on this device\".");
+        note(format!("Ctrl-C ends the {what}.\n"));
     }
 
     /// Shows what happens until a signal comes; then outcomes, records and where they are.
@@ -412,7 +414,7 @@ pub fn data_folder(given: Option<PathBuf>, what: &str) -> Result<PathBuf> {
     for attempt in 0..100 {
         let data =
             std::env::temp_dir().join(format!("hustings-{what}-{stamp}-{}-{attempt}", std::process::id()));
-        match std::fs::create_dir(&data) {
+        match std::fs::DirBuilder::new().mode(0o700).create(&data) {
             Ok(()) => return Ok(data),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => {

@@ -76,7 +76,7 @@ fn created_in(payload: &[u8], slug: &str) -> Option<Created> {
         Command::Officer(command) => match *command {
             OfficerCommand::Create { definition, roll } => {
                 let definition = Definition::from_json(&definition).ok()?;
-                (definition.slug.as_str() == slug).then(|| Created {
+                (definition.slug.as_str() == slug).then_some(Created {
                     slug: definition.slug,
                     eligibility: definition.eligibility,
                     roll: roll.len() as u64,

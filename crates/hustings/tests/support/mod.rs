@@ -14,6 +14,11 @@ pub const OFFICER: &str = "officer-token-of-the-tests";
 /// Nothing here takes longer on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+#[allow(clippy::disallowed_methods)] // Real processes are waited for in real time.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
 /// The program with a clean environment.
 pub fn hustings() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hustings"));
@@ -134,12 +139,12 @@ impl Server {
     /// Waits for its end, at most [`PATIENCE`].
     pub fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("running");
-        let until = Instant::now() + PATIENCE;
+        let until = now() + PATIENCE;
         loop {
             if let Some(status) = child.try_wait().expect("waited for") {
                 return status;
             }
-            if Instant::now() > until {
+            if now() > until {
                 child.kill().expect("killed");
                 child.wait().expect("waited for");
                 panic!("the server did not end");
@@ -168,9 +173,9 @@ pub fn signal(pid: u32, name: &str) {
 /// Waits, bounded, until `condition` holds.
 #[track_caller]
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < until, "waited in vain for: {what}");
+        assert!(now() < until, "waited in vain for: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
