@@ -27,7 +27,9 @@ fn main() {
     println!("| batch | records/s | batches/s | p50 us | p99 us | max us | open MB/s | scan MB/s |");
     println!("|---|---|---|---|---|---|---|---|");
     let batches = std::env::var("LEDGER_BENCH_BATCHES").unwrap_or_else(|_| "1,64,1000,10000".into());
-    for batch in batches.split(',').map(|batch| batch.parse().expect("LEDGER_BENCH_BATCHES is numbers and commas")) {
+    for batch in
+        batches.split(',').map(|batch| batch.parse().expect("LEDGER_BENCH_BATCHES is numbers and commas"))
+    {
         append_open_and_scan(batch, duration, records_max);
     }
     index(index_rows);

@@ -25,6 +25,7 @@ mod ledger;
 mod log;
 pub mod mutation;
 mod open;
+mod pipeline;
 mod prepare;
 mod reader;
 mod scan;

@@ -17,8 +17,6 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use crate::error::is_full;
 use crate::format::{
@@ -27,13 +25,15 @@ use crate::format::{
 };
 use crate::ledger::{Parts, write_zeros};
 use crate::mutation::{Mutation, is_off};
+use crate::pipeline::{ScanPlace, scan_segments};
 use crate::prepare::discard;
-use crate::scan::{Chain, Chunk, Record, SegmentEnd, Walk, WalkError, examine_wreck};
+use crate::scan::{Chain, Chunk, Record, SegmentEnd, WalkError, examine_wreck};
 use crate::segment::{Segment, parse_segment_name};
 use crate::{Entry, Ledger, LedgerError, LedgerId, LogPoint, Position, Storage, StorageFile, Threads};
 
-/// Threads that check sums at once, at most; beyond this the disk or the caller is the limit.
-const CHECKING_THREADS_MAX: usize = 4;
+/// Readings of a place that does not hold a sound record, before it is judged: beside a running writer it may only be
+/// being written.
+const READINGS_MAX: u32 = 3;
 
 /// What opening found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -193,18 +193,28 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
         segments: &segments,
         headers: &headers,
         marks: &marks,
+        began: None,
         chain: Chain::start(headers[0].ledger, LogPoint::START),
         tail: SEGMENT_DATA_OFFSET,
         last_entry: None,
         cut: None,
         visit,
     };
-    scan_segments(&segments, threads, |chunk| match chunk {
+    let mut place = ScanPlace::START;
+    let mut readings = 0;
+    while let Some(unsound) = scan_segments(&segments, place, threads, |chunk| match chunk {
         Ok(chunk) => reading.take(chunk),
         Err(WalkError { segment, source }) => {
             Err(read_error(storage.path(&segments[segment].name()), source).into())
         }
-    })?;
+    })? {
+        readings = if unsound == place { readings + 1 } else { 1 };
+        place = unsound;
+        if readings == READINGS_MAX {
+            reading.judge_wreck(place)?;
+            break;
+        }
+    }
     let Reading { chain, tail, last_entry, cut, .. } = reading;
     let mark = *marks.last().expect("a ledger has a segment");
     Ok(Found { segments, chain, tail, last_entry, mark, cut })
@@ -274,6 +284,8 @@ struct Reading<'a, S: Storage, V> {
     segments: &'a [Segment<S::File>],
     headers: &'a [SegmentHeader],
     marks: &'a [Option<LogPoint>],
+    /// The segment being read.
+    began: Option<usize>,
     chain: Chain,
     tail: u64,
     last_entry: Option<(u64, u64)>,
@@ -282,19 +294,18 @@ struct Reading<'a, S: Storage, V> {
 }
 
 impl<S: Storage, V> Reading<'_, S, V> {
-    /// Takes the next chunk; false when there is nothing more to be read.
-    fn take<E: From<LedgerError>>(&mut self, chunk: &Chunk) -> Result<bool, E>
+    /// Takes the next chunk; returns the place of what is not a sound record, if it holds that.
+    fn take<E: From<LedgerError>>(&mut self, chunk: &Chunk) -> Result<Option<ScanPlace>, E>
     where
         V: FnMut(Entry<'_>) -> Result<(), E>,
     {
-        if chunk.offset == SEGMENT_DATA_OFFSET {
+        if chunk.offset == SEGMENT_DATA_OFFSET && self.began != Some(chunk.segment) {
             self.begin_segment(chunk.segment)?;
         }
         for record in &chunk.records {
             let offset = chunk.offset + record.at as u64;
             if !record.payload_sound {
-                self.judge_wreck(chunk.segment, offset)?;
-                return Ok(false);
+                return Ok(Some(ScanPlace { segment: chunk.segment, offset }));
             }
             self.follow(chunk.segment, offset, record)?;
             let entry =
@@ -302,15 +313,12 @@ impl<S: Storage, V> Reading<'_, S, V> {
             (self.visit)(entry)?;
         }
         match chunk.end {
-            None => Ok(true),
+            None => Ok(None),
             Some(SegmentEnd::Zeros { offset }) => {
                 self.end_segment(chunk.segment, offset)?;
-                Ok(true)
+                Ok(None)
             }
-            Some(SegmentEnd::Unreadable { offset }) => {
-                self.judge_wreck(chunk.segment, offset)?;
-                Ok(false)
-            }
+            Some(SegmentEnd::Unreadable { offset }) => Ok(Some(ScanPlace { segment: chunk.segment, offset })),
         }
     }
 
@@ -327,6 +335,7 @@ impl<S: Storage, V> Reading<'_, S, V> {
         if header.previous != self.chain.last.hash {
             return Err(self.broken_chain(segment, 0, "its file names another entry as the one before it"));
         }
+        self.began = Some(segment);
         self.tail = SEGMENT_DATA_OFFSET;
         self.last_entry = None;
         Ok(())
@@ -363,7 +372,7 @@ impl<S: Storage, V> Reading<'_, S, V> {
     }
 
     /// Decides about bytes that are not a sound record: an unfinished write to be cut, or damage to be refused.
-    fn judge_wreck(&mut self, segment: usize, offset: u64) -> Result<(), LedgerError> {
+    fn judge_wreck(&mut self, ScanPlace { segment, offset }: ScanPlace) -> Result<(), LedgerError> {
         let place = &self.segments[segment];
         let path = self.storage.path(&place.name());
         if segment + 1 < self.segments.len() {
@@ -398,109 +407,5 @@ impl<S: Storage, V> Reading<'_, S, V> {
     fn broken_chain(&self, segment: usize, offset: u64, what: &'static str) -> LedgerError {
         let path = self.storage.path(&self.segments[segment].name());
         LedgerError::BrokenChain { position: self.chain.last.position.next(), path, offset, what }
-    }
-}
-
-/// Feeds `take` with weighed chunks in order until it says false.
-fn scan_segments<F: StorageFile, E>(
-    segments: &[Segment<F>],
-    threads: Threads,
-    take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
-) -> Result<(), E> {
-    match threads {
-        Threads::Helpers if segments.len() > 1 => scan_with_helpers(segments, take),
-        _ => scan_alone(segments, take),
-    }
-}
-
-fn scan_alone<F: StorageFile, E>(
-    segments: &[Segment<F>],
-    mut take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
-) -> Result<(), E> {
-    let mut walk = Walk::new(segments);
-    let mut chunk = Chunk::default();
-    loop {
-        match walk.next(&mut chunk) {
-            Ok(false) => return Ok(()),
-            Ok(true) => {
-                chunk.weigh();
-                if !take(Ok(&chunk))? {
-                    return Ok(());
-                }
-            }
-            Err(error) => {
-                take(Err(error))?;
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// A chunk on its way to a checking thread, and where the result goes.
-type Job = (Chunk, SyncSender<Chunk>);
-
-fn scan_with_helpers<F: StorageFile, E>(
-    segments: &[Segment<F>],
-    mut take: impl FnMut(Result<&Chunk, WalkError>) -> Result<bool, E>,
-) -> Result<(), E> {
-    let helpers =
-        std::thread::available_parallelism().map_or(1, |cores| cores.get().min(CHECKING_THREADS_MAX));
-    std::thread::scope(|scope| {
-        let in_flight = helpers * 2;
-        let (jobs, job_queue) = sync_channel::<Job>(in_flight);
-        let (ordered, results) = sync_channel::<Result<Receiver<Chunk>, WalkError>>(in_flight);
-        let (used, spare) = channel::<Chunk>();
-        scope.spawn(move || walk_ahead(segments, &jobs, &ordered, &spare));
-        let job_queue = std::sync::Arc::new(Mutex::new(job_queue));
-        for _ in 0..helpers {
-            let job_queue = job_queue.clone();
-            scope.spawn(move || weigh_jobs(&job_queue));
-        }
-        drop(job_queue);
-        for result in results {
-            let chunk = match result {
-                Ok(weighed) => weighed.recv().expect("a checking thread answers each job"),
-                Err(error) => return take(Err(error)).map(|_| ()),
-            };
-            if !take(Ok(&chunk))? {
-                break;
-            }
-            let _ = used.send(chunk);
-        }
-        Ok(())
-    })
-}
-
-fn walk_ahead<F: StorageFile>(
-    segments: &[Segment<F>],
-    jobs: &SyncSender<Job>,
-    ordered: &SyncSender<Result<Receiver<Chunk>, WalkError>>,
-    spare: &Receiver<Chunk>,
-) {
-    let mut walk = Walk::new(segments);
-    loop {
-        let mut chunk = spare.try_recv().unwrap_or_default();
-        match walk.next(&mut chunk) {
-            Ok(false) => return,
-            Ok(true) => {
-                let (answer, weighed) = sync_channel(1);
-                if ordered.send(Ok(weighed)).is_err() || jobs.send((chunk, answer)).is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                let _ = ordered.send(Err(error));
-                return;
-            }
-        }
-    }
-}
-
-fn weigh_jobs(job_queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = job_queue.lock().expect("taking a job does not panic").recv();
-        let Ok((mut chunk, answer)) = job else { return };
-        chunk.weigh();
-        let _ = answer.send(chunk);
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use crate::format::{
     ENTRY_HEADER_BYTES, SEGMENT_DATA_OFFSET, StoredHeader, entry_hash, find_header, is_zero,
 };
+use crate::pipeline::ScanPlace;
 use crate::segment::Segment;
 use crate::{ENTRY_BYTES_MAX, EntryKind, LedgerId, LogPoint, Position, StorageFile};
 use proof::Hash;
@@ -77,8 +78,8 @@ pub struct Walk<'a, F> {
 }
 
 impl<'a, F: StorageFile> Walk<'a, F> {
-    pub fn new(segments: &'a [Segment<F>]) -> Self {
-        Self { segments, segment: 0, offset: SEGMENT_DATA_OFFSET }
+    pub fn new(segments: &'a [Segment<F>], from: ScanPlace) -> Self {
+        Self { segments, segment: from.segment, offset: from.offset }
     }
 
     /// Fills `chunk` with what comes next; false at the end of the last segment, or behind unreadable bytes.

@@ -213,3 +213,37 @@ fn readers_keep_up_with_a_writer_on_other_threads() {
         }
     });
 }
+
+#[test]
+fn a_check_beside_a_running_writer_sees_a_sound_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = FileStorage::new(folder.path()).unwrap();
+    let mut ledger = Ledger::create(storage.clone(), ID, LedgerOptions::STANDARD).unwrap();
+    let writing = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seen = 0;
+            for round in 0.. {
+                let running = writing.load(std::sync::atomic::Ordering::Relaxed);
+                let recovery =
+                    Ledger::check(&storage, ledger::Threads::Helpers, |_| Ok::<_, LedgerError>(())).unwrap();
+                assert!(recovery.last.position.0 >= seen, "round {round}");
+                seen = recovery.last.position.0;
+                if !running {
+                    break;
+                }
+            }
+            assert_eq!(seen, 1500);
+        });
+        let payload = vec![0x55; 30_000];
+        for number in 0..1500 {
+            let payload = &payload[..number * 17 % 30_000];
+            let kind = ledger::EntryKind(1);
+            ledger.append(ledger::NewEntry { epoch: 1, term: 0, stamp: 0, kind, payload }).unwrap();
+            if number % 3 == 0 {
+                ledger.idle().unwrap();
+            }
+        }
+        writing.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+}
