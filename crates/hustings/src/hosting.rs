@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use ledger::LedgerOptions;
 use node::{Handle, Node, NodeConfig, NodeError, OfficerToken, Started};
 use server::{Running, ServerError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::addresses;
@@ -173,27 +173,45 @@ impl Hosted {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM. A second one ends the process at once; what was acknowledged is on disk.
-pub fn wait_for_stop() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(stop_signal())?;
-    std::thread::spawn(move || {
-        if runtime.block_on(stop_signal()).is_ok() {
-            note("Ended at once.");
-            std::process::exit(Exit::Unavailable as i32);
-        }
-    });
-    Ok(())
+/// Ctrl-C and SIGTERM, caught from the moment this is made.
+#[derive(Debug)]
+pub struct StopSignals {
+    runtime: tokio::runtime::Runtime,
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-async fn stop_signal() -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+impl StopSignals {
+    /// Catches the signals; to be called before anything is promised to anybody.
+    pub fn catch() -> Result<Self> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+        let inside = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt()).context("cannot catch Ctrl-C")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot catch SIGTERM")?;
+        drop(inside);
+        Ok(Self { runtime, interrupt, terminate })
     }
-    Ok(())
+
+    /// Waits for one. A second one ends the process at once; what was acknowledged is on disk.
+    pub fn wait(mut self) {
+        self.next();
+        std::thread::spawn(move || {
+            self.next();
+            note("Ended at once.");
+            std::process::exit(Exit::Unavailable as i32);
+        });
+    }
+
+    fn next(&mut self) {
+        let Self { runtime, interrupt, terminate } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+    }
 }
 
 /// The exit code of a node's error.

@@ -442,6 +442,79 @@ fn a_mirror_keeps_checkpoints_that_later_records_must_continue() {
 }
 
 #[test]
+fn a_mirror_convicts_a_server_that_lost_ballots() {
+    let folder = folder();
+    let (data, backup, new) =
+        (folder.path().join("data"), folder.path().join("backup"), folder.path().join("new"));
+    let server = Server::start(&data);
+    server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
+    run(hustings().args(["backup", text(&backup), "--data", text(&data)])).ok();
+    server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
+    server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
+    server.run(&["election", "pause", "100"]).ok();
+    let (url, kept) = (format!("{}/e/100", server.base), folder.path().join("kept"));
+    run(hustings().args(["mirror", &url, text(&kept), "--once"])).ok();
+    let listen = format!("127.0.0.1:{}", server.port());
+    assert!(server.stop().success());
+
+    run(hustings().args(["restore", text(&backup), "--data", text(&new)])).ok();
+    let _server = Server::start_with(&new, &listen, |_| {});
+    let convicted = run(hustings().args(["mirror", &url, text(&kept), "--once"]));
+    assert_eq!(
+        (convicted.code, convicted.stderr.contains("ballots were taken back")),
+        (1, true),
+        "{convicted:#?}"
+    );
+    let evidence = fs::read_to_string(kept.join("CONTRADICTION.txt")).expect("written");
+    assert_eq!(evidence.matches("/node/1 ").count(), 2, "two signed notes: {evidence}");
+}
+
+#[test]
+fn a_tie_is_drawn_from_a_public_seed_and_the_draw_is_audited() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("data"));
+    let file = write(folder.path(), "tie.toml", &BOARD.replace("results =", "draw = \"public\"\nresults ="));
+    server.run(&["election", "create", text(&file), "--open"]).ok();
+    for chair in ["chair=Ann", "chair=Bob"] {
+        server.run(&["vote", "--election-id", "board", "--choice", chair, "--choice", "budget=yes"]).ok();
+    }
+    let closed = server.run(&["election", "close", "board"]).ok();
+    assert!(closed.stdout.contains("tie between Ann"), "{closed:#?}");
+    let short = server.run(&["election", "draw", "board", "--seed", "4162"]);
+    assert_eq!(short.code, 2, "{short:#?}");
+    let drawn = server.run(&["--json", "election", "draw", "board", "--seed", &"4a".repeat(32)]).ok().json();
+    assert_eq!(drawn["contests"][0]["outcome"]["kind"], "drawn", "{drawn}");
+    let record = folder.path().join("board.record");
+    server.run(&["election", "record", "board", "--out", text(&record)]).ok();
+    run(hustings().args(["audit", text(&record)])).ok();
+}
+
+#[test]
+fn a_receipt_without_its_ballot_is_evidence_that_anybody_can_check() {
+    let folder = folder();
+    let (data, backup, new) =
+        (folder.path().join("data"), folder.path().join("backup"), folder.path().join("new"));
+    let server = Server::start(&data);
+    server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
+    run(hustings().args(["backup", text(&backup), "--data", text(&data)])).ok();
+    let receipt = folder.path().join("mine.receipt");
+    server.run(&["vote", "--candidate", "Ann", "--election-id", "100", "--receipt", text(&receipt)]).ok();
+    server.kill();
+    // The operator goes on from an old copy, as if nothing had been.
+    run(hustings().args(["restore", text(&backup), "--data", text(&new)])).ok();
+    let server = Server::start(&new);
+    server.run(&["vote", "--candidate", "Bob", "--election-id", "100"]).ok();
+    server.run(&["election", "close", "100"]).ok();
+    let (record, evidence) = (folder.path().join("100.record"), folder.path().join("evidence.json"));
+    server.run(&["election", "record", "100", "--out", text(&record)]).ok();
+    let audit = ["audit", text(&record), "--receipt", text(&receipt), "--evidence", text(&evidence)];
+    let found = run(hustings().args(audit));
+    assert_eq!(found.code, 1, "{found:#?}");
+    let judged = run(hustings().args(["evidence", text(&evidence)])).ok();
+    assert!(judged.stdout.starts_with("It holds: Node 1 accepted a ballot"), "{judged:#?}");
+}
+
+#[test]
 fn a_watcher_sees_the_vote_until_it_closes() {
     let folder = folder();
     let server = Server::start(&folder.path().join("data"));

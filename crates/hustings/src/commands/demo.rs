@@ -21,7 +21,7 @@ use crate::commands::results::sentences;
 use crate::commands::serve::officer_token_from_environment;
 use crate::config::{self, Config, DEFAULT_PORT, LogForm};
 use crate::exit::{Exit, Failure};
-use crate::hosting::{self, Hosted};
+use crate::hosting::{self, Hosted, StopSignals};
 use crate::output::{Form, count, note, thousands};
 use crate::qr;
 use crate::simulate::{Ballots, Crowd};
@@ -130,6 +130,7 @@ pub struct Shown<'a> {
 #[derive(Debug)]
 pub struct Stage {
     hosted: Hosted,
+    stop: StopSignals,
     /// The officer, over HTTP like any other.
     pub client: Client,
     token: String,
@@ -148,6 +149,7 @@ impl Stage {
         let wanted = listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)));
         let config = stage_config(data, wanted, public_url, zmq, is_demo)?;
         hosting::log_to_stderr(&config)?;
+        let stop = StopSignals::catch()?;
         let listener = match listen {
             Some(address) if address.port() == 0 => hosting::listen(address)?,
             _ => hosting::listen_nearby(wanted)?,
@@ -158,7 +160,7 @@ impl Stage {
         let hosted = hosting::host(config, listener, Some(officer))?;
         let options = ServerOptions { server: hosted.local_url(), officer_token_file: None, ..options };
         let client = Client::new(&options)?.with_token(Some(Token::new(&token)?));
-        Ok(Self { hosted, client, token, data: data.to_owned() })
+        Ok(Self { hosted, stop, client, token, data: data.to_owned() })
     }
 
     /// Makes the elections, opens them, and puts them in a room.
@@ -281,19 +283,18 @@ impl Stage {
     ) -> Result<Exit> {
         let ended = Arc::new(AtomicBool::new(false));
         let reporter = self.report(room, Arc::clone(&ended), form);
-        hosting::wait_for_stop()?;
+        let Self { hosted, stop, client, data, .. } = self;
+        stop.wait();
         ended.store(true, Ordering::Relaxed);
         if let Some(crowd) = crowd {
             crowd.stop();
         }
         let _ = reporter.join();
         note("");
-        let kept = self.conclude(room, fresh, form);
-        if let Err(error) = &kept {
+        if let Err(error) = conclude(&client, &data, room, fresh, form) {
             note(format!("The records could not be kept: {error:#}"));
         }
-        let data = self.data.clone();
-        self.hosted.stop()?;
+        hosted.stop()?;
         note(format!("Everything is kept in {}", data.display()));
         if !fresh {
             note(format!("Go on with --data {}", data.display()));
@@ -327,24 +328,24 @@ impl Stage {
             turnout.clear();
         })
     }
+}
 
-    /// Closes what is still open in a folder that nobody will come back to, and keeps every record that can be had.
-    fn conclude(&self, room: &Room, fresh: bool, form: Form) -> Result<()> {
-        for slug in &room.slugs {
-            let mut results = self.client.get(&election_path(slug, "/results"))?;
-            if !is_over(&results) && fresh {
-                self.client.post(&election_path(slug, "/close"), None)?;
-                results = self.client.get(&election_path(slug, "/results"))?;
-                tell_outcome(&results, form);
-            }
-            if is_over(&results) {
-                let path = self.data.join(format!("{slug}.record"));
-                save_record(self.client.stream(&election_path(slug, "/record"), &[])?, &path)?;
-                note(format!("Check it: {} audit {}", program_name(), path.display()));
-            }
+/// Closes what is still open in a folder that nobody will come back to, and keeps every record that can be had.
+fn conclude(client: &Client, data: &Path, room: &Room, fresh: bool, form: Form) -> Result<()> {
+    for slug in &room.slugs {
+        let mut results = client.get(&election_path(slug, "/results"))?;
+        if !is_over(&results) && fresh {
+            client.post(&election_path(slug, "/close"), None)?;
+            results = client.get(&election_path(slug, "/results"))?;
+            tell_outcome(&results, form);
         }
-        Ok(())
+        if is_over(&results) {
+            let path = data.join(format!("{slug}.record"));
+            save_record(client.stream(&election_path(slug, "/record"), &[])?, &path)?;
+            note(format!("Check it: {} audit {}", program_name(), path.display()));
+        }
     }
+    Ok(())
 }
 
 fn is_over(results: &Value) -> bool {

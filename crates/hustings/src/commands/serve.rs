@@ -9,19 +9,20 @@ use crate::addresses;
 use crate::cli::ServeArgs;
 use crate::config;
 use crate::exit::{Exit, Failure};
-use crate::hosting::{self, Hosted};
+use crate::hosting::{self, Hosted, StopSignals};
 use crate::output::{Form, note, thousands};
 
 pub fn run(args: ServeArgs, matches: &ArgMatches, form: Form) -> Result<Exit> {
     let config = config::settle(args.config, matches)?.check()?;
     hosting::log_to_stderr(&config)?;
     let officer_token = officer_token_from_environment()?;
+    let stop = StopSignals::catch()?;
     // The port first: a taken one is told at once, and the data folder stays untouched.
     let listener = hosting::listen(config.listen)?;
     let data = config.data.clone();
     let hosted = hosting::host(config, listener, officer_token)?;
     announce(&hosted, &data, form);
-    hosting::wait_for_stop()?;
+    stop.wait();
     note("Stopping: answering what was accepted.");
     hosted.stop()?;
     note("Stopped.");
