@@ -237,7 +237,7 @@ mod tests {
     fn a_malformed_ballot_names_the_member() {
         let field = |body: &'static str| parse(&Bytes::from_static(body.as_bytes())).err().unwrap().field;
         assert_eq!(field("{}").as_deref(), Some("choices"));
-        assert_eq!(field(r#"{"choices":{"chair":"ann"}}"#).as_deref(), Some("choices"));
+        assert_eq!(field(r#"{"choices":{"chair":"ann"}}"#).as_deref(), Some("choices.chair"));
         assert_eq!(field(r#"{"choices":{},"voter":3}"#).as_deref(), Some("voter"));
         assert_eq!(field(r#"{"choices":{},"hat":3}"#).as_deref(), Some("hat"));
     }

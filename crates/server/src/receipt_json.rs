@@ -118,7 +118,7 @@ pub fn write_receipt(parts: &ReceiptParts<'_>) -> Vec<u8> {
 mod tests {
     use super::*;
     use proof::receipt::{Evidence, Receipt};
-    use proof::tree::LeafIndex;
+    use proof::LeafIndex;
 
     #[test]
     fn the_bytes_are_those_that_the_receipt_type_serialises_to() {

@@ -1,0 +1,286 @@
+//! A server on a node of its own in a temporary folder, and a client that speaks plain HTTP/1.1.
+#![allow(dead_code)] // every test file takes what it needs
+
+use node::{Node, NodeConfig, OfficerToken};
+use serde_json::{Value, json};
+use server::{Running, ServerConfig};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+pub const OFFICER: &str = "an-officer-token-for-tests";
+
+pub struct Site {
+    pub address: SocketAddr,
+    pub running: Option<Running>,
+    node: Option<Node>,
+    pub handle: node::Handle,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    pub fn new() -> Site {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let mut node_config = NodeConfig::standard(folder.path().join("data"));
+        node_config.officer_token = Some(OfficerToken::new(OFFICER.to_owned()).unwrap());
+        let started = Node::start(node_config).unwrap();
+        let mut config = ServerConfig::plain();
+        config.workers = Some(2);
+        change(&mut config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let running = server::start(listener, config, started.handle.clone()).unwrap();
+        Site {
+            address: running.address(),
+            running: Some(running),
+            node: Some(started.node),
+            handle: started.handle,
+            _folder: folder,
+        }
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        Request {
+            address: self.address,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        self.request("GET", path).send()
+    }
+
+    pub fn officer_post(&self, path: &str, body: Value) -> Reply {
+        self.request("POST", path).officer().json(&body).send()
+    }
+
+    /// An election, opened.
+    pub fn open(&self, definition: Value) {
+        let slug = definition["slug"].as_str().unwrap().to_owned();
+        let reply = self.officer_post("/api/v1/elections", definition);
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        let reply = self.request("POST", &format!("/api/v1/elections/{slug}/open")).officer().send();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    pub fn session(&self, slug: &str) -> String {
+        let reply = self.request("POST", &format!("/api/v1/elections/{slug}/sessions")).send();
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub fn cast(&self, slug: &str, token: &str, choices: Value) -> Reply {
+        self.request("POST", &format!("/api/v1/elections/{slug}/ballots"))
+            .bearer(token)
+            .json(&json!({ "choices": choices }))
+            .send()
+    }
+
+    /// Casts one ballot of a new session and returns its receipt.
+    pub fn vote(&self, slug: &str, choices: Value) -> Value {
+        let reply = self.cast(slug, &self.session(slug), choices);
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        reply.json()
+    }
+
+    pub fn act(&self, slug: &str, act: &str) -> Reply {
+        self.request("POST", &format!("/api/v1/elections/{slug}/{act}")).officer().send()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+        if let Some(node) = self.node.take() {
+            node.stop().unwrap();
+        }
+    }
+}
+
+pub fn lunch(slug: &str, results: &str) -> Value {
+    json!({ "slug": slug, "title": "Lunch", "results": results,
+            "contest": [{ "id": "meal", "title": "What is for lunch?", "choices": ["Pizza", "Sushi"] }] })
+}
+
+#[derive(Clone)]
+pub struct Request {
+    address: SocketAddr,
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Request {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Request {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn officer(self) -> Request {
+        self.bearer(OFFICER)
+    }
+
+    pub fn cookie(self, cookie: &str) -> Request {
+        self.header("cookie", cookie)
+    }
+
+    pub fn json(self, body: &Value) -> Request {
+        self.body("application/json", body.to_string())
+    }
+
+    pub fn form(self, fields: &[(&str, &str)]) -> Request {
+        let encode = |text: &str| -> String {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            text.bytes()
+                .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+                .collect()
+        };
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        self.body("application/x-www-form-urlencoded", pairs.join("&"))
+    }
+
+    pub fn body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+        let body = body.into();
+        Request { body, ..self.header("content-type", content_type) }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n", self.method, self.path);
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        if !self.body.is_empty() {
+            head += &format!("content-length: {}\r\n", self.body.len());
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+
+    pub fn send(&self) -> Reply {
+        exchange(self.address, &self.bytes())
+    }
+}
+
+/// Sends bytes and reads the answer to its end.
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let _ = stream.write_all(bytes);
+    read_reply(&mut BufReader::new(stream))
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: BTreeMap<String, Vec<String>>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |values| &values[0])
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The cookies set, as a browser would send them back.
+    pub fn cookies(&self) -> String {
+        let set = self.headers.get("set-cookie").cloned().unwrap_or_default();
+        let pairs: Vec<String> =
+            set.iter().map(|cookie| cookie.split(';').next().unwrap().to_owned()).collect();
+        pairs.join("; ")
+    }
+
+    /// The value of the first hidden field called `name`.
+    pub fn hidden(&self, name: &str) -> String {
+        let text = self.text();
+        let start = format!("name=\"{name}\" value=\"");
+        let rest = text.split(&start).nth(1).unwrap_or_else(|| panic!("no field {name} in {text}"));
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    /// A problem document with this code and status.
+    #[track_caller]
+    pub fn expect_problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code);
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("/errors#{code}"));
+        problem
+    }
+}
+
+pub fn read_reply(reader: &mut impl BufRead) -> Reply {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status in `{line}`")).parse().unwrap();
+    let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.entry(name.to_ascii_lowercase()).or_default().push(value.to_owned());
+    }
+    let mut body = Vec::new();
+    if headers.contains_key("transfer-encoding") {
+        while let Some(chunk) = read_chunk(reader) {
+            body.extend_from_slice(&chunk);
+        }
+    } else if let Some(length) = headers.get("content-length") {
+        body.resize(length[0].parse().unwrap(), 0);
+        if reader.read_exact(&mut body).is_err() {
+            body.clear(); // an answer to HEAD
+        }
+    }
+    Reply { status, headers, body }
+}
+
+/// One chunk of a chunked body; `None` at its end.
+pub fn read_chunk(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut size = String::new();
+    reader.read_line(&mut size).ok()?;
+    let size = usize::from_str_radix(size.trim(), 16).ok()?;
+    let mut chunk = vec![0; size + 2];
+    reader.read_exact(&mut chunk).ok()?;
+    chunk.truncate(size);
+    (size > 0).then_some(chunk)
+}
+
+/// Waits, bounded, until `condition` holds.
+#[track_caller]
+pub fn wait_for(condition: impl Fn() -> bool) {
+    #[allow(clippy::disallowed_methods)] // a bound for a test's patience
+    let until = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        #[allow(clippy::disallowed_methods)]
+        let now = Instant::now();
+        assert!(now < until, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
