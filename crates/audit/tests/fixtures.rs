@@ -133,9 +133,6 @@ fn a_missing_ballot_leaves_evidence_that_stands_alone() {
 /// Numbers and verdicts as `tools/audit.py --json` gives them; `None` where there is no Python.
 fn python(case: &Case, folder: &Path) -> Option<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/audit.py");
-    if !script.exists() {
-        return None;
-    }
     let mut command = Command::new("python3");
     command.arg(script).arg("--json").arg(folder.join(format!("{}.record", case.name)));
     for (path, _) in files(case).iter().skip(1) {
@@ -170,6 +167,8 @@ fn the_auditor_in_python_gives_the_same_verdicts() {
         };
         let ours = serde_json::to_value(audit_case(&case)).unwrap();
         assert_eq!(verdicts(&report["checks"]), verdicts(&ours["checks"]), "{}", case.name);
-        assert_eq!(report["outcomes"], ours["outcomes"], "{}", case.name);
+        if case.fails.is_none() {
+            assert_eq!(report["outcomes"], ours["outcomes"], "{}", case.name);
+        }
     }
 }
