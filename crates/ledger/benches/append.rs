@@ -1,7 +1,8 @@
 //! Durable appends, opening, scanning and the index, on the disk that holds the target folder.
 //!
 //! `cargo bench -p ledger` measures and prints a table; `cargo test` runs the same at a tiny size. `LEDGER_BENCH_DIR`
-//! chooses another folder. Method: one thread, 200-byte records of pseudo-random bytes made once, a batch counted
+//! chooses another folder, `LEDGER_BENCH_BATCHES=1,64` other batches, `LEDGER_BENCH_SHORT_TURNS=1`
+//! asks for short turns of the processor. Method: one thread, 200-byte records of pseudo-random bytes made once, a batch counted
 //! after its sync; each row starts from an empty folder; then the whole ledger is opened from a warm cache.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
@@ -18,12 +19,14 @@ use ledger::{
 const RECORD_BYTES: usize = 200;
 
 fn main() {
+    let short_turns = std::env::var_os("LEDGER_BENCH_SHORT_TURNS").is_some() && ledger::prefer_short_turns();
     let measuring = std::env::args().any(|argument| argument == "--bench");
     let (duration, records_max, index_rows) = if measuring {
         (Duration::from_secs(3), 6_000_000, 10_000_000)
     } else {
         (Duration::from_millis(1), 2_000, 2_000)
     };
+    println!("short turns: {short_turns}\n");
     println!("| batch | records/s | batches/s | p50 us | p99 us | max us | open MB/s | scan MB/s |");
     println!("|---|---|---|---|---|---|---|---|");
     let batches = std::env::var("LEDGER_BENCH_BATCHES").unwrap_or_else(|_| "1,64,1000,10000".into());

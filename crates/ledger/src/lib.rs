@@ -32,6 +32,7 @@ mod scan;
 mod segment;
 mod storage;
 mod sync;
+mod turns;
 
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions, Threads};
@@ -43,3 +44,4 @@ pub use open::{Cut, Recovery};
 pub use proof::Hash;
 pub use reader::{Reader, ReaderScan};
 pub use storage::{FileInfo, FileStorage, FolderLock, LockError, Storage, StorageFile};
+pub use turns::prefer_short_turns;

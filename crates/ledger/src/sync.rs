@@ -24,6 +24,7 @@ impl<F: StorageFile> Syncer<F> {
         let (wanted, orders) = sync_channel::<Arc<Segment<F>>>(1);
         let (answers, done) = sync_channel(1);
         let thread = std::thread::Builder::new().name("ledger-sync".into()).spawn(move || {
+            crate::prefer_short_turns();
             for segment in orders {
                 if answers.send(segment.file.sync_data()).is_err() {
                     return;
