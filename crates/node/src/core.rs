@@ -1028,11 +1028,18 @@ fn repeat_of<T>(progress: &ChunkProgress<T>, line: usize) -> Refused {
     Refused { election: progress.chunk.election, opening: progress.chunk.opening(line).to_vec() }
 }
 
-/// With a key, a refusal for having voted may be a repeated request: the voter's entry on disk tells.
+/// With a key, a refusal for having voted may be a repeated request, and so may one because the vote is not open any
+/// more: who lost the answer asks again after the close, too. The voter's entry on disk tells.
 fn may_be_repeat(rejection: Rejection, refused: Refused) -> Result<Repeat, Rejection> {
-    let is_voted = matches!(rejection, Rejection::AlreadyVoted | Rejection::KeySeen(_));
+    let may_have_voted = matches!(
+        rejection,
+        Rejection::AlreadyVoted
+            | Rejection::KeySeen(_)
+            | Rejection::NotOpen { .. }
+            | Rejection::DeadlinePassed { .. }
+    );
     let fields =
-        is_voted.then(|| Opening::parse(&refused.opening).ok().map(|opening| opening.fields)).flatten();
+        may_have_voted.then(|| Opening::parse(&refused.opening).ok().map(|opening| opening.fields)).flatten();
     match fields {
         Some(fields) if !fields.key.is_none() => Ok(Repeat {
             rejection,
