@@ -216,6 +216,9 @@ impl Client {
             ureq::Error::Timeout(_) => {
                 Some("The server is slow or a firewall swallows the connection; see --timeout-seconds.")
             }
+            ureq::Error::Io(io) if io.to_string().contains("certificate") => {
+                Some("For a certificate of your own, name its file with --ca-cert FILE.")
+            }
             ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::TlsRequired => {
                 Some("For a certificate of your own, name its file with --ca-cert FILE.")
             }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
-    Record, Server, agent, ballot_leaf, folder, hustings, post, run, signal, text, wait_for, write,
+    Killed, Record, Server, agent, ballot_leaf, folder, hustings, post, run, signal, text, wait_for, write,
 };
 
 const BOARD: &str = r#"
@@ -340,6 +340,13 @@ impl Demo {
     }
 }
 
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn the_demo_shows_a_winner_a_tie_and_a_motion_when_the_tenth_has_voted() {
     let folder = folder();
@@ -470,6 +477,32 @@ fn a_mirror_convicts_a_server_that_lost_ballots() {
 }
 
 #[test]
+fn a_server_with_a_certificate_speaks_tls_alone() {
+    let folder = folder();
+    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let certificate = tls.join("certificate.pem");
+    let server = Server::start_with(&folder.path().join("data"), "127.0.0.1:0", |command| {
+        command.arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(tls.join("key.pem"));
+    });
+    assert!(server.base.starts_with("https://127.0.0.1:"), "{}", server.base);
+
+    let list = |trusted: bool| {
+        let mut command = hustings();
+        command.args(["--server", &server.base, "election", "list"]);
+        if trusted {
+            command.env("HUSTINGS_CA_CERT", &certificate);
+        }
+        run(&mut command)
+    };
+    let stranger = list(false);
+    assert_eq!((stranger.code, stranger.stderr.contains("--ca-cert FILE")), (3, true), "{stranger:#?}");
+    list(true).ok();
+    assert!(server.stop().success());
+    let half = run(hustings().args(["serve", "--tls-cert", text(&certificate)]));
+    assert_eq!((half.code, half.stderr.contains("needs tls_key")), (2, true), "{half:#?}");
+}
+
+#[test]
 fn a_tie_is_drawn_from_a_public_seed_and_the_draw_is_audited() {
     let folder = folder();
     let server = Server::start(&folder.path().join("data"));
@@ -519,8 +552,9 @@ fn a_watcher_sees_the_vote_until_it_closes() {
     let folder = folder();
     let server = Server::start(&folder.path().join("data"));
     server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
-    let mut watch = server.cli(&["watch", "100", "--plain"]).stdout(Stdio::piped()).spawn().expect("starts");
-    let mut lines = BufReader::new(watch.stdout.take().expect("piped")).lines();
+    let watch = server.cli(&["watch", "100", "--plain"]).stdout(Stdio::piped()).spawn();
+    let mut watch = Killed(watch.expect("starts"));
+    let mut lines = BufReader::new(watch.0.stdout.take().expect("piped")).lines();
     let first = lines.next().expect("a line").expect("readable");
     assert_eq!(first, "open  0 ballots  Ann 0, Bob 0");
     server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
@@ -529,7 +563,7 @@ fn a_watcher_sees_the_vote_until_it_closes() {
     server.run(&["election", "close", "100"]).ok();
     let last = lines.last().expect("a line").expect("readable");
     assert_eq!(last, "closed  1 ballot  Ann 1, Bob 0  The winner is Ann with 1 vote");
-    assert!(watch.wait().expect("waited for").success());
+    assert!(watch.0.wait().expect("waited for").success());
 }
 
 #[test]

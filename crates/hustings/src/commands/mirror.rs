@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! DIR/mirror.json             which election, and the node keys as first seen
-//! DIR/000000000012.checkpoint one signed note each, by tree size
+//! DIR/00000012.checkpoint     one signed note each, by tree size
 //! DIR/CONTRADICTION.txt       written when two checkpoints cannot both be true
 //! ```
 
@@ -357,7 +357,7 @@ impl State {
 }
 
 fn file_name(checkpoint: &Checkpoint) -> String {
-    format!("{:012}.checkpoint", checkpoint.size.0)
+    format!("{:08}.checkpoint", checkpoint.size.0)
 }
 
 /// Writes aside, syncs, renames: a note is there whole or not at all.
@@ -448,7 +448,7 @@ mod tests {
         for size in [1, 2, 300, 70_000] {
             take(&mut mirror, server.grow("a", size)).expect("continues");
         }
-        assert!(folder.path().join("000000070000.checkpoint").exists());
+        assert!(folder.path().join("00070000.checkpoint").exists());
         let mut again = Mirror { newest: None, count: 0, ..mirror };
         again.load().expect("readable");
         assert_eq!((again.count, again.newest.as_ref().map(|(newest, _)| newest.size.0)), (4, Some(70_000)));

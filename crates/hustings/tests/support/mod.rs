@@ -86,7 +86,10 @@ impl Server {
     pub fn start_with(data: &Path, listen: &str, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = hustings();
         command.args(["--json", "serve", "--listen", listen, "--data"]).arg(data);
-        command.env("HUSTINGS_OFFICER_TOKEN", OFFICER).stdout(Stdio::piped());
+        let log = data.with_extension("stderr");
+        let stderr =
+            std::fs::File::options().create(true).append(true).open(&log).expect("a log beside the data");
+        command.env("HUSTINGS_OFFICER_TOKEN", OFFICER).stdout(Stdio::piped()).stderr(stderr);
         change(&mut command);
         let mut child = command.spawn().expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
@@ -94,10 +97,16 @@ impl Server {
         stdout.read_line(&mut line).expect("readable");
         let started: Value = match serde_json::from_str(&line) {
             Ok(started) => started,
-            Err(_) => panic!("the server did not start: {line:?}, {:?}", child.wait()),
+            Err(_) => {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("the server did not start: {line:?}, {:?}\n{said}", child.wait())
+            }
         };
         let base = started["url"].as_str().expect("it says where it listens").to_owned();
         let server = Self { child: Some(child), stdout: Some(stdout), base, started };
+        if server.base.starts_with("https:") {
+            return server; // nobody here trusts its certificate
+        }
         wait_for("readyz", || {
             ureq_get(&format!("{}/readyz", server.base)).is_ok_and(|(status, _)| status == 200)
         });
@@ -160,6 +169,17 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// A child that does not outlive its test.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
