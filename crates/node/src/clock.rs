@@ -22,7 +22,10 @@ pub struct ClockReading {
 /// Follows a wall clock without ever going back or jumping. Pure: both clocks are arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Follower {
+    /// What it follows the wall clock with; an officer may set it back.
     now: u64,
+    /// What was shown last, which never goes back.
+    shown: u64,
     monotonic: u64,
     is_steady: bool,
     /// Milliseconds passed that no slewing has been done for yet.
@@ -32,7 +35,7 @@ pub struct Follower {
 impl Follower {
     /// Starts at `wall`; both in milliseconds.
     pub fn new(wall: u64, monotonic: u64) -> Self {
-        Follower { now: wall, monotonic, is_steady: true, unslewed: 0 }
+        Follower { now: wall, shown: wall, monotonic, is_steady: true, unslewed: 0 }
     }
 
     /// Advances to `monotonic` and slews towards `wall`.
@@ -47,12 +50,13 @@ impl Follower {
         let slew = if self.is_steady { off.min(self.unslewed / SLEW_DIVISOR) } else { 0 };
         self.unslewed -= slew * SLEW_DIVISOR;
         self.now = if wall >= expected { expected + slew } else { expected - slew };
-        ClockReading { now: UnixMillis(self.now), is_steady: self.is_steady }
+        self.shown = self.shown.max(self.now);
+        ClockReading { now: UnixMillis(self.shown), is_steady: self.is_steady }
     }
 
-    /// An officer says that the wall clock is right: forward at once, backwards by waiting for it.
+    /// An officer says that the wall clock is right: forward at once, backwards by standing still until it is there.
     pub fn confirm(&mut self, wall: u64) {
-        self.now = self.now.max(wall);
+        self.now = wall;
         self.is_steady = true;
     }
 }
@@ -115,6 +119,19 @@ mod tests {
         clock.read(1_000_000, 30);
         clock.confirm(1_000_000);
         assert!(clock.read(1_000_010, 40).now >= UnixMillis(5_000_000));
+    }
+
+    #[test]
+    fn a_confirmed_step_backwards_is_waited_for_without_an_alarm() {
+        let mut clock = Follower::new(5_000_000, 0);
+        assert!(!clock.read(1_000_010, 10).is_steady);
+        clock.confirm(1_000_010);
+        let waiting = ClockReading { now: UnixMillis(5_000_010), is_steady: true };
+        assert_eq!(clock.read(1_010_000, 10_000), waiting);
+        assert!(!clock.read(9_000, 20_000).is_steady, "another step");
+        assert_eq!(clock.read(1_030_000, 30_000), waiting);
+        let caught_up = ClockReading { now: UnixMillis(5_001_000), is_steady: true };
+        assert_eq!(clock.read(5_001_000, 4_001_000), caught_up);
     }
 
     #[test]
