@@ -12,6 +12,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const SNAPSHOT: &str = "snapshot";
+/// Start of the names of an election's files; its number follows.
+const ELECTION_FILES: &str = "election-";
 const SNAPSHOT_MAGIC: &[u8] = b"hustings node snapshot v1\n";
 /// An index value: election in the upper 24 bits, leaf in the lower 40.
 const LEAF_BITS: u32 = 40;
@@ -102,6 +104,7 @@ impl<S: Storage> Caches<S> {
         if self.indexed < snapshot.point.position {
             return Ok(false);
         }
+        self.remove_elections_from(snapshot.trees.len()).map_err(NodeError::Cache)?;
         for (index, tree) in snapshot.trees.iter().enumerate() {
             let election = ElectionIndex(u32::try_from(index).expect("elections are limited"));
             let cache = self.election(election)?;
@@ -113,6 +116,17 @@ impl<S: Storage> Caches<S> {
             cache.places.truncate(size).map_err(NodeError::Cache)?;
         }
         Ok(true)
+    }
+
+    /// Elections made after a snapshot are replayed from nothing, so what an earlier process wrote of them must go.
+    fn remove_elections_from(&self, first: usize) -> std::io::Result<()> {
+        for file in self.storage.list()? {
+            let number = file.name.strip_prefix(ELECTION_FILES).and_then(|rest| rest.split('.').next());
+            if number.and_then(|number| number.parse().ok()).is_some_and(|number: usize| number >= first) {
+                self.storage.remove(&file.name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes every file of the caches in `storage`.
@@ -219,7 +233,7 @@ impl<S: Storage> Caches<S> {
     fn election(&mut self, election: ElectionIndex) -> Result<&mut ElectionCache<S>, NodeError> {
         let wanted = election.0 as usize;
         while self.elections.len() <= wanted {
-            let name = format!("election-{:06}", self.elections.len());
+            let name = format!("{ELECTION_FILES}{:06}", self.elections.len());
             let tiles =
                 TileWriter::open(self.storage.clone(), format!("{name}.tile")).map_err(NodeError::Cache)?;
             let places = ColumnWriter::open(&self.storage, &format!("{name}.places"), Place::BYTES)
