@@ -1,0 +1,118 @@
+//! Officers: they create, open, pause, resume, extend, close, draw, publish and cancel, sometimes at the wrong moment.
+
+use crate::lookup::SimEngine;
+use crate::model::{Model, PlainElection, Stage};
+use crate::plans::{self, Lot};
+use crate::random::Random;
+use election::command::DrawSource;
+use election::{ElectionIndex, OfficerCommand, UnixMillis};
+
+/// Elections of one simulation, about.
+const ELECTIONS: usize = 8;
+
+#[derive(Debug)]
+pub struct Officers {
+    random: Random,
+    created: u64,
+}
+
+impl Officers {
+    pub fn new(random: Random) -> Self {
+        Officers { random, created: 0 }
+    }
+
+    /// What officers ask for in this step.
+    pub fn acts(&mut self, model: &mut Model, engine: &SimEngine, now: UnixMillis) -> Vec<OfficerCommand> {
+        let open = model.elections.iter().filter(|election| election.stage == Stage::Open).count();
+        let is_wanted = model.elections.len() < ELECTIONS && (open < 2 || self.random.one_in(30));
+        let mut acts = Vec::new();
+        if is_wanted && self.random.one_in(3) {
+            acts.push(self.create(model, engine, now));
+        }
+        if !model.elections.is_empty() && self.random.one_in(2) {
+            let index = self.random.index(model.elections.len());
+            acts.extend(self.act(&model.elections[index], index, engine, now));
+        }
+        acts
+    }
+
+    /// A new election, or one under a name that is taken.
+    pub fn create(&mut self, model: &mut Model, engine: &SimEngine, now: UnixMillis) -> OfficerCommand {
+        if !self.random.one_in(10) {
+            self.created += 1;
+        }
+        let name = self.created.max(1);
+        let ledger = engine.identity().ledger;
+        let plan = plans::draw(&mut self.random, name, ledger, engine.core().keys(), now);
+        let command = plan.create();
+        model.plans.insert(plan.definition.clone(), plan);
+        command
+    }
+
+    /// What brings this election to its end, whatever stage it is in.
+    pub fn finish(
+        &mut self,
+        election: &PlainElection,
+        index: usize,
+        engine: &SimEngine,
+    ) -> Option<OfficerCommand> {
+        let slug = election.plan.slug.clone();
+        match election.stage {
+            Stage::Draft => Some(OfficerCommand::Cancel { slug, reason: "not needed".to_owned() }),
+            Stage::Open | Stage::Paused => Some(OfficerCommand::Close { slug }),
+            Stage::Closed => match self.draw(election, index, engine) {
+                Some(draw) => Some(draw),
+                None => Some(OfficerCommand::Publish { slug }),
+            },
+            Stage::Published | Stage::Cancelled => None,
+        }
+    }
+
+    fn act(
+        &mut self,
+        election: &PlainElection,
+        index: usize,
+        engine: &SimEngine,
+        now: UnixMillis,
+    ) -> Option<OfficerCommand> {
+        let slug = election.plan.slug.clone();
+        let kind = match election.stage {
+            Stage::Draft if !self.random.one_in(6) => 0,
+            Stage::Paused if self.random.one_in(2) => 0,
+            // An open election mostly stays open.
+            Stage::Open if !self.random.one_in(4) => return None,
+            Stage::Closed if self.random.one_in(2) => 6,
+            _ => self.random.below(7),
+        };
+        Some(match kind {
+            0 => OfficerCommand::Open { slug },
+            1 => OfficerCommand::Pause { slug },
+            2 => OfficerCommand::Close { slug },
+            3 => OfficerCommand::Publish { slug },
+            4 if self.random.one_in(4) => {
+                OfficerCommand::Cancel { slug, reason: "it rained \"hard\"".to_owned() }
+            }
+            5 => {
+                let by = self.random.between(0, 60_000);
+                let closes_at = UnixMillis((now.0 + by).saturating_sub(1_000));
+                OfficerCommand::Extend { slug, closes_at }
+            }
+            _ => return self.draw(election, index, engine).or(Some(OfficerCommand::Publish { slug })),
+        })
+    }
+
+    /// A public lot, where one is to be drawn and the root is there to draw it with.
+    fn draw(
+        &mut self,
+        election: &PlainElection,
+        index: usize,
+        engine: &SimEngine,
+    ) -> Option<OfficerCommand> {
+        let index = ElectionIndex(u32::try_from(index).expect("few elections"));
+        let is_tied = engine.core().state().election(index)?.needs_draw();
+        if election.plan.lot != Lot::Public || !is_tied {
+            return None;
+        }
+        engine.core().draw_command(index, DrawSource::Public, &self.random.bytes())
+    }
+}
