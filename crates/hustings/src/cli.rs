@@ -106,6 +106,13 @@ to continue the one before; the notes stay in DIR as evidence. Exit code 1: two 
     #[command(subcommand)]
     Room(RoomCommand),
 
+    /// How a server is: log, queue, clock, storage
+    Status,
+
+    /// The server's clock, after it stepped
+    #[command(subcommand)]
+    Clock(ClockCommand),
+
     /// The configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -526,6 +533,12 @@ pub struct RoomScreenArgs {
     /// Which election, for `election` and `results`
     #[arg(value_name = "SLUG")]
     pub election: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Say that the machine's clock is right; deadlines go on by it
+    Confirm,
 }
 
 #[derive(Debug, Subcommand)]

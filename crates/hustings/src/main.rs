@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{Cli, Command, ConfigCommand, RoomCommand, TokenCommand};
+use cli::{Cli, ClockCommand, Command, ConfigCommand, RoomCommand, TokenCommand};
 use client::Client;
 use exit::{Exit, print_error};
 use output::Form;
@@ -63,6 +63,8 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Room(RoomCommand::Create(args)) => commands::room::create(args, &client()?, form),
         Command::Room(RoomCommand::Show(args)) => commands::room::show(args, &client()?, form),
         Command::Room(RoomCommand::Screen(args)) => commands::room::screen(args, &client()?, form),
+        Command::Status => commands::status::show(&client()?, form),
+        Command::Clock(ClockCommand::Confirm) => commands::status::confirm_clock(&client()?, form),
         Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),
         Command::Audit(args) => commands::audit::run(args, form),
         Command::Evidence(args) => commands::audit::check_evidence(args, form),

@@ -584,6 +584,17 @@ fn rooms_lead_to_elections() {
 }
 
 #[test]
+fn an_operator_asks_how_the_server_is() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("data"));
+    let status = server.run(&["--json", "status"]).ok().json();
+    assert!(status.is_object(), "{status}");
+    server.run(&["clock", "confirm"]).ok();
+    let nobody = run(server.cli(&["clock", "confirm"]).env_remove("HUSTINGS_OFFICER_TOKEN"));
+    assert_eq!((nobody.code, nobody.stderr.contains("HUSTINGS_OFFICER_TOKEN")), (4, true), "{nobody:#?}");
+}
+
+#[test]
 fn officers_pause_extend_rehearse_repeat_and_cancel() {
     let folder = folder();
     let server = Server::start(&folder.path().join("data"));

@@ -11,6 +11,7 @@ pub mod poll;
 pub mod results;
 pub mod room;
 pub mod serve;
+pub mod status;
 pub mod token;
 pub mod vote;
 pub mod watch;
