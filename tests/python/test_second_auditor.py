@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hustings import ROOT, run, song_contest
+from hustings import ROOT, run, song_contest, wait_for
 
 AUDITOR = ROOT / "tools/audit.py"
 
@@ -14,6 +14,10 @@ AUDITOR = ROOT / "tools/audit.py"
 def audited_by_python(record, *more):
     command = [sys.executable, "-I", str(AUDITOR), str(record), *map(str, more)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def outcome_kind(server):
+    return server.get("/elections/song/results")["contests"][0]["outcome"]["kind"]
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ def election(server):
     answers = server.bulk("song", lines + lines[:3])
     assert sum(answer["ok"] for answer in answers) == 50
     assert server.get("/elections/song/results")["state"] == "closed"
+    wait_for(lambda: outcome_kind(server) == "drawn", lambda: outcome_kind(server))
     server.post("/elections/song/publish")
     return server, receipts
 

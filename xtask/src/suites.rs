@@ -30,6 +30,8 @@ pub enum Reader {
     /// Its exit status is one check.
     OneCheck,
     Cargo,
+    /// All tests of the workspace: those with a suite of their own are counted there.
+    Workspace,
     Pytest,
     Node,
 }
@@ -39,7 +41,8 @@ impl Reader {
         match self {
             Reader::Prepares => Counts::default(),
             Reader::OneCheck => Counts::one_check(succeeded),
-            Reader::Cargo => counts::cargo(output),
+            Reader::Cargo => counts::cargo(output, &[]),
+            Reader::Workspace => counts::cargo(output, SUITES_OF_THEIR_OWN),
             Reader::Pytest => counts::pytest(output),
             Reader::Node => counts::node(output),
         }
@@ -107,6 +110,8 @@ pub const SUITES: &[Suite] = &[
     },
 ];
 
+/// Test files that `cargo test` runs in little or not at all; their suites run them in earnest.
+const SUITES_OF_THEIR_OWN: &[&str] = &["tests/kills.rs", "tests/faults.rs"];
 const KILLS: &str = "10";
 const KILLS_FULL: &str = "200";
 const FUZZ_SECONDS_PER_TARGET: &str = "60";
@@ -141,7 +146,7 @@ fn rust(place: &Place) -> Vec<Step> {
         Step { command: cargo(place, &["fmt", "--all", "--check"]), reader: Reader::OneCheck },
         Step { command: fuzz_format, reader: Reader::OneCheck },
         Step { command: clippy, reader: Reader::OneCheck },
-        Step { command: cargo(place, &["test", "--workspace", "--no-fail-fast"]), reader: Reader::Cargo },
+        Step { command: cargo(place, &["test", "--workspace", "--no-fail-fast"]), reader: Reader::Workspace },
         // The bodies of the fuzz targets under seeded noise: needs neither nightly nor cargo-fuzz.
         Step { command: fuzz_clippy, reader: Reader::OneCheck },
         Step { command: in_fuzz(place, "test"), reader: Reader::Cargo },
@@ -178,25 +183,25 @@ fn browser(place: &Place) -> Vec<Step> {
 }
 
 fn kill_loop(place: &Place) -> Vec<Step> {
-    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "kills", "--", "--ignored"]);
+    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "kills"]);
     command.env("HUSTINGS_KILLS", if place.full { KILLS_FULL } else { KILLS });
     vec![Step { command, reader: Reader::Cargo }]
 }
 
 fn faults(place: &Place) -> Vec<Step> {
-    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "faults", "--", "--ignored"]);
+    let mut command = cargo(place, &["test", "--package", "hustings", "--test", "faults", "--no-fail-fast"]);
     command.env("HUSTINGS_FAULTS", "1");
     vec![Step { command, reader: Reader::Cargo }]
 }
 
 fn mutations(place: &Place) -> Vec<Step> {
-    let arguments = ["test", "--package", "sim", "--features", "mutations", "--test", "mutations"];
+    let arguments = ["test", "--package", "sim", "--features", "mutation", "--test", "mutations"];
     vec![Step { command: cargo(place, &arguments), reader: Reader::Cargo }]
 }
 
 fn bench_smoke(place: &Place) -> Vec<Step> {
     let mut command = Command::new(binary(place));
-    command.args(["bench", "--smoke"]).current_dir(&place.root);
+    command.args(["bench", "all", "--quick"]).current_dir(&place.root);
     vec![build(place), Step { command, reader: Reader::OneCheck }]
 }
 

@@ -1,7 +1,7 @@
 // An officer makes a poll, opens it, closes it and publishes it, on the pages alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DESKTOP, PHONE, castBallot, device, look, openBrowser } from "../support/browser.js";
+import { DESKTOP, PHONE, castBallot, device, journey, look, openBrowser } from "../support/browser.js";
 import { OFFICER_TOKEN, startServer, waitFor } from "../support/hustings.js";
 
 async function logIn(page, server) {
@@ -17,9 +17,10 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
     const browser = await openBrowser(test);
     const officer = await device(browser, test, { viewport, script });
     const voter = await device(browser, test);
+    const step = journey(test);
     let slug;
 
-    await test.test("a wrong token is refused", async () => {
+    await step("a wrong token is refused", async () => {
       await officer.goto(`${server.base}/admin`);
       await look(officer, `officer-${name}-login`);
       await officer.getByLabel("Officer token").fill("wrong");
@@ -27,7 +28,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await officer.getByText("Not logged in.").waitFor();
     });
 
-    await test.test("a new poll takes a question and its choices", async () => {
+    await step("a new poll takes a question and its choices", async () => {
       await logIn(officer, server);
       await look(officer, `officer-${name}-empty`);
       await officer.getByLabel("Question").fill("Where do we meet?");
@@ -44,14 +45,14 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await look(officer, `officer-${name}-open`);
     });
 
-    await test.test("a voter votes, and the officer sees the turnout", async () => {
+    await step("a voter votes, and the officer sees the turnout", async () => {
       await voter.goto(`${server.base}/e/${slug}`);
       await castBallot(voter, [["Park"]]);
       await officer.goto(`${server.base}/admin/e/${slug}`);
       await officer.locator("[data-live=voters]").filter({ hasText: /^1$/ }).waitFor();
     });
 
-    await test.test("closing asks once and prints the outcome", async () => {
+    await step("closing asks once and prints the outcome", async () => {
       const form = officer.locator("form[action$='/close']");
       const button = form.getByRole("button");
       await button.click();
@@ -62,7 +63,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await look(officer, `officer-${name}-closed`);
     });
 
-    await test.test("publishing ends it", async () => {
+    await step("publishing ends it", async () => {
       const form = officer.locator("form[action$='/publish']");
       for (const box of await form.getByRole("checkbox").all()) await box.check();
       await form.getByRole("button").click();
@@ -71,7 +72,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await look(officer, `officer-${name}-list`);
     });
 
-    await test.test("logging out ends the session", async () => {
+    await step("logging out ends the session", async () => {
       await officer.goto(`${server.base}/admin`);
       await officer.getByRole("button", { name: "Log out" }).click();
       await officer.goto(`${server.base}/admin/e/${slug}`);

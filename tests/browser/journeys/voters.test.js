@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { DESKTOP, castBallot, device, look, openBrowser } from "../support/browser.js";
+import { DESKTOP, castBallot, device, journey, look, openBrowser } from "../support/browser.js";
 import { folder, run, startDemo, waitFor } from "../support/hustings.js";
 
 /** The demo's elections with, contest by contest, the names of their choices. */
@@ -46,8 +46,9 @@ test("three voters in a room", async (test) => {
   const phone = await device(browser, test);
   const desktop = await device(browser, test, { viewport: DESKTOP });
   const receipts = await folder(test);
+  const step = journey(test);
 
-  await test.test("the projector shows where to join", async () => {
+  await step("the projector shows where to join", async () => {
     const screen = server.output.match(/http:\S+\/r\/\w+\/screen/);
     assert.ok(screen, `the demo prints the projector's address:\n${server.output}`);
     await projector.goto(server.base + new URL(screen[0]).pathname);
@@ -55,26 +56,26 @@ test("three voters in a room", async (test) => {
     await look(projector, "projector-lobby");
   });
 
-  await test.test("a phone without JavaScript votes in all three", async () => {
+  await step("a phone without JavaScript votes in all three", async () => {
     await voteInAll(phoneWithoutScript, server, list, 0, "phone-without-script");
   });
 
-  await test.test("nobody sees counts before the vote is over, but the turnout", async () => {
+  await step("nobody sees counts before the vote is over, but the turnout", async () => {
     const results = await server.get(`/elections/${list[0].slug}/results`);
     assert.equal(results.ballots, 1);
     assert.equal(results.state, "open");
   });
 
-  await test.test("a phone with JavaScript votes in all three", async () => {
+  await step("a phone with JavaScript votes in all three", async () => {
     await voteInAll(phone, server, list, 1, "phone");
   });
 
-  await test.test("a second vote from the same browser shows the receipt of the first", async () => {
+  await step("a second vote from the same browser shows the receipt of the first", async () => {
     await phone.goto(`${server.base}/e/${list[0].slug}`);
     await phone.getByRole("heading", { level: 1, name: "Your vote is cast" }).waitFor();
   });
 
-  await test.test("the receipt downloads and its code stands on the page", async () => {
+  await step("the receipt downloads and its code stands on the page", async () => {
     await phone.goto(`${server.base}/e/${list[0].slug}/receipt`);
     const [download] = await Promise.all([
       phone.waitForEvent("download"),
@@ -87,19 +88,19 @@ test("three voters in a room", async (test) => {
     assert.equal(await phone.locator(".tracker").textContent(), receipt.tracker);
   });
 
-  await test.test("the third voter, on a desktop, closes each election", async () => {
+  await step("the third voter, on a desktop, closes each election", async () => {
     await voteInAll(desktop, server, list, 2, "desktop");
     for (const { slug } of list) {
       await waitFor(async () => (await server.get(`/elections/${slug}/results`)).state !== "open", `${slug} to close`);
     }
   });
 
-  await test.test("a waiting page shows the result by itself", async () => {
+  await step("a waiting page shows the result by itself", async () => {
     await phone.locator(".outcome").first().waitFor();
     await look(phone, "phone-result-came");
   });
 
-  await test.test("the winner stands on the results page in one sentence", async () => {
+  await step("the winner stands on the results page in one sentence", async () => {
     const winner = list[0].contests[0][0];
     for (const [page, name] of [[phoneWithoutScript, "phone-without-script"], [phone, "phone"], [desktop, "desktop"]]) {
       await page.goto(`${server.base}/e/${list[0].slug}/results`);
@@ -108,7 +109,7 @@ test("three voters in a room", async (test) => {
     }
   });
 
-  await test.test("a tie is a tie", async () => {
+  await step("a tie is a tie", async () => {
     const [first, second] = list[1].contests[0];
     await desktop.goto(`${server.base}/e/${list[1].slug}/results`);
     const sentence = await desktop.locator(".outcome").first().textContent();
@@ -117,7 +118,7 @@ test("three voters in a room", async (test) => {
     await look(desktop, "desktop-results-tie");
   });
 
-  await test.test("the record downloads, and the audit passes with the kept receipt", async () => {
+  await step("the record downloads, and the audit passes with the kept receipt", async () => {
     await desktop.goto(`${server.base}/e/${list[0].slug}/record`);
     await look(desktop, "desktop-record");
     await phone.goto(`${server.base}/e/${list[0].slug}/record`);
@@ -132,7 +133,7 @@ test("three voters in a room", async (test) => {
     assert.equal(audit.code, 0, audit.stdout + audit.stderr);
   });
 
-  await test.test("one flipped byte in it does not", async () => {
+  await step("one flipped byte in it does not", async () => {
     const bytes = await readFile(path.join(receipts, "downloaded.record"));
     const ballot = bytes.indexOf('"ballot":"') + '"ballot":"'.length + 180;
     bytes[ballot] = bytes[ballot] === 0x41 ? 0x42 : 0x41;
@@ -142,7 +143,7 @@ test("three voters in a room", async (test) => {
     assert.equal(audit.code, 1, audit.stdout + audit.stderr);
   });
 
-  await test.test("the record's page checks a receipt file and finds a tracker", async () => {
+  await step("the record's page checks a receipt file and finds a tracker", async () => {
     await phoneWithoutScript.goto(`${server.base}/e/${list[0].slug}/record`);
     await phoneWithoutScript.getByLabel("Receipt file").setInputFiles(path.join(receipts, "mine.receipt"));
     await phoneWithoutScript.getByRole("button", { name: "Check this receipt" }).click();

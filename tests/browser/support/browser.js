@@ -18,6 +18,20 @@ const scriptless = new WeakSet();
 export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
 
+/** Steps of one journey, each a test of its own: when one fails, those after it are skipped. */
+export function journey(test) {
+  let failed = false;
+  return (name, body) => test.test(name, async (step) => {
+    if (failed) return step.skip("an earlier step failed");
+    try {
+      await body(step);
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  });
+}
+
 /** Opens Chromium; it closes with the test. */
 export async function openBrowser(test) {
   const executablePath = process.env.HUSTINGS_CHROMIUM ?? "/usr/bin/chromium";
@@ -28,7 +42,7 @@ export async function openBrowser(test) {
 
 /** One person's device: a context of its own, so its own cookies. What goes wrong in its console fails the test. */
 export async function device(browser, test, { viewport = PHONE, script = true, ...more } = {}) {
-  const context = await browser.newContext({ viewport, javaScriptEnabled: script, acceptDownloads: true, ...more });
+  const context = await browser.newContext({ viewport, javaScriptEnabled: script, acceptDownloads: true, reducedMotion: "reduce", ...more });
   const page = await context.newPage();
   if (!script) scriptless.add(page);
   page.setDefaultTimeout(STEP_MS);
@@ -41,15 +55,16 @@ export async function device(browser, test, { viewport = PHONE, script = true, .
   return page;
 }
 
-/** Takes a picture of the whole page and checks what every page must hold. */
+/** Checks what every page must hold, and takes a picture of the whole of it. */
 export async function look(page, name) {
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true });
   assert.equal(await page.locator("h1").count(), 1, `${name}: one h1`);
   assert.equal(await page.locator("html[lang]").count(), 1, `${name}: a language`);
   assert.equal(await page.locator("[style]").count(), 0, `${name}: no inline style`);
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(wider <= 0, `${name}: ${wider} px wider than the window`);
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  // The caret is left alone: hiding it would write style attributes into the page.
+  await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, caret: "initial" });
   if (!scriptless.has(page)) await checkAccessibility(page, name);
 }
 
