@@ -335,7 +335,8 @@ fn replay<S: Storage, T>(
         });
     let (ledger, recovery) = opened?;
     if !has_seen_start {
-        return Err(Replay::StaleCache);
+        // The snapshot was taken of entries that had been committed: this is a loss, not a cache to be thrown away.
+        return Err(Replay::Failed(NodeError::EntriesMissing));
     }
     // A ledger without entries was made and killed before its founding was logged: it is founded now.
     let caches = match caches {
