@@ -39,6 +39,8 @@ pub struct Caches<S: Storage> {
     /// Complete through here once the index has been told.
     unindexed: Option<LogPoint>,
     is_behind: bool,
+    /// A sync has failed: what it was to keep may be lost without another error, so no snapshot may name it.
+    has_lost_sync: bool,
 }
 
 #[derive(Default)]
@@ -96,6 +98,7 @@ impl<S: Storage> Caches<S> {
             touched: BTreeSet::new(),
             unindexed: None,
             is_behind: false,
+            has_lost_sync: false,
         })
     }
 
@@ -218,16 +221,24 @@ impl<S: Storage> Caches<S> {
         self.index.reader()
     }
 
-    /// Puts all caches on disk, then a snapshot that names their sizes.
+    /// Puts all caches on disk, then a snapshot that names their sizes. After a failed sync no later one succeeds: the
+    /// next process reads the caches up to the last snapshot and makes the rest anew.
     pub fn snapshot(&mut self, snapshot: &Snapshot) -> Result<(), NodeError> {
         self.try_write()?;
         self.index.flush()?;
-        for cache in &self.elections {
-            cache.tiles.sync().map_err(NodeError::Cache)?;
-            cache.places.sync().map_err(NodeError::Cache)?;
-        }
+        self.sync()?;
         let bytes = snapshot.to_bytes();
         files::replace(&self.storage, SNAPSHOT, &[&bytes, &sha256(&[&bytes]).0]).map_err(NodeError::Cache)
+    }
+
+    fn sync(&mut self) -> Result<(), NodeError> {
+        if self.has_lost_sync {
+            return Err(NodeError::Cache(std::io::Error::other("an earlier sync has failed")));
+        }
+        let sync = |cache: &ElectionCache<S>| cache.tiles.sync().and_then(|()| cache.places.sync());
+        let synced = self.elections.iter().try_for_each(sync);
+        self.has_lost_sync = synced.is_err();
+        synced.map_err(NodeError::Cache)
     }
 
     fn election(&mut self, election: ElectionIndex) -> Result<&mut ElectionCache<S>, NodeError> {
