@@ -41,6 +41,7 @@ pub fn check(root: &Path) -> Result<Findings> {
         }
     }
     unlisted_decisions(root, &files, &mut findings.errors);
+    wrong_directions(root, &mut findings.errors)?;
     findings.errors.sort();
     findings.errors.dedup();
     Ok(findings)
@@ -136,6 +137,38 @@ fn dead_links(root: &Path, name: &str, text: &str, errors: &mut Vec<String>) {
     }
 }
 
+/// Our crates, and those of ours that each may depend on. `sim` and `hustings` wire everything together.
+const DIRECTIONS: &[(&str, &[&str])] = &[
+    ("election", &[]),
+    ("proof", &[]),
+    ("ledger", &["proof"]),
+    ("node", &["election", "ledger", "proof"]),
+    ("server", &["election", "node", "proof"]),
+    ("audit", &["election", "proof"]),
+];
+
+/// Dependencies point one way; above all, no server code in `audit`.
+fn wrong_directions(root: &Path, errors: &mut Vec<String>) -> Result<()> {
+    let ours = ["audit", "election", "hustings", "ledger", "node", "proof", "server", "sim"];
+    for (name, allowed) in DIRECTIONS {
+        let path = root.join("crates").join(name).join("Cargo.toml");
+        let manifest =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        for dependency in dependencies(&manifest) {
+            if ours.contains(&dependency) && !allowed.contains(&dependency) {
+                errors.push(format!("crates/{name}: must not depend on `{dependency}`"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Names in a manifest's `[dependencies]`; tests may depend on more.
+fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
+    let lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[dependencies]").skip(1);
+    lines.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split([' ', '.', '=']).next())
+}
+
 /// Each decision has its line in the index.
 fn unlisted_decisions(root: &Path, files: &str, errors: &mut Vec<String>) {
     const FOLDER: &str = "docs/decisions";
@@ -167,6 +200,13 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let findings = check(root).unwrap();
         assert!(findings.errors.is_empty(), "{findings}");
+    }
+
+    #[test]
+    fn dependencies_are_read_and_those_of_tests_left_out() {
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\na.workspace = true\nb = { path = \"b\" }\n\n[dev-dependencies]\nc = 1\n";
+        let names: Vec<&str> = dependencies(manifest).filter(|name| !name.is_empty()).collect();
+        assert_eq!(names, ["a", "b"]);
     }
 
     #[test]
