@@ -29,6 +29,8 @@ const KEY_FILES: [&str; 2] = ["secret", "node-key"];
 const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
 /// One page at a time, from the end: a page is read in far less time than a batch is synced.
 const PAGE_BYTES: u64 = 4_096;
+/// Header and mark of a segment; entries begin behind them.
+const HEAD_BYTES: u64 = 8 * 1024;
 /// Copies of the newest segment before giving up.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -163,10 +165,10 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<Checked> {
     };
     // The newest first: older ones are complete by the time they are read.
     let mut attempt = 1;
-    copy_backwards(&from.join(&newest), &to.join(&newest))?;
+    copy_segment(&from.join(&newest), &to.join(&newest))?;
     for (index, name) in names.iter().enumerate() {
         Progress::new("backup").at(index as u64, Some(names.len() as u64), "segments");
-        copy_backwards(&from.join(name), &to.join(name))?;
+        copy_segment(&from.join(name), &to.join(name))?;
     }
     sync_folder(to)?;
     loop {
@@ -182,7 +184,7 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<Checked> {
                 attempt += 1;
                 let newest = to.join(&newest);
                 fs::remove_file(&newest).with_context(|| cannot_write(&newest))?;
-                copy_backwards(&from.join(newest.file_name().unwrap_or_default()), &newest)?;
+                copy_segment(&from.join(newest.file_name().unwrap_or_default()), &newest)?;
                 note(format!("Copying the newest segment again ({error})."));
             }
             Err(error) => return Err(error),
@@ -208,24 +210,34 @@ fn is_segment(name: &str) -> bool {
         .is_some_and(|number| number.len() == 16 && number.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Copies page by page from the end; pages of zeros stay holes.
-fn copy_backwards(from: &Path, to: &Path) -> Result<()> {
+/// Copies a segment beside its writer; pages of zeros stay holes.
+///
+/// The head first: its mark then names nothing that the pages read afterwards do not hold. The rest from the end: a
+/// batch written meanwhile lacks its end in the copy, and is cut as unfinished.
+fn copy_segment(from: &Path, to: &Path) -> Result<()> {
     let source = File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?;
     let bytes = source.metadata().with_context(|| format!("cannot read `{}`", from.display()))?.len();
     let copy = private_file(to)?;
     copy.set_len(bytes).with_context(|| cannot_write(to))?;
-    let mut page = vec![0; PAGE_BYTES as usize];
+    let head = HEAD_BYTES.min(bytes);
+    copy_part(&source, &copy, 0, head).with_context(|| cannot_copy(from, to))?;
     let mut end = bytes;
-    while end > 0 {
-        let start = (end - 1) / PAGE_BYTES * PAGE_BYTES;
-        let page = &mut page[..(end - start) as usize];
-        source.read_exact_at(page, start).with_context(|| format!("cannot read `{}`", from.display()))?;
-        if page.iter().any(|byte| *byte != 0) {
-            copy.write_all_at(page, start).with_context(|| cannot_write(to))?;
-        }
+    while end > head {
+        let start = ((end - 1) / PAGE_BYTES * PAGE_BYTES).max(head);
+        copy_part(&source, &copy, start, end).with_context(|| cannot_copy(from, to))?;
         end = start;
     }
     copy.sync_all().with_context(|| cannot_write(to))
+}
+
+fn copy_part(source: &File, copy: &File, start: u64, end: u64) -> std::io::Result<()> {
+    let mut part = vec![0; (end - start) as usize];
+    source.read_exact_at(&mut part, start)?;
+    if part.iter().all(|byte| *byte == 0) { Ok(()) } else { copy.write_all_at(&part, start) }
+}
+
+fn cannot_copy(from: &Path, to: &Path) -> String {
+    format!("cannot copy `{}` to `{}`", from.display(), to.display())
 }
 
 fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
@@ -355,7 +367,7 @@ pub fn unpack(backup: &Path, manifest: &Manifest, data: &Path) -> Result<()> {
     for file in &manifest.files {
         let (from, to) = (backup.join(&file.name), data.join(&file.name));
         match file.name.starts_with(LEDGER_FOLDER) {
-            true => copy_backwards(&from, &to)?,
+            true => copy_segment(&from, &to)?,
             false => copy_if_there(&from, &to)?,
         }
     }
