@@ -141,3 +141,29 @@ async fn the_last_of_the_list_closes_the_vote_and_the_server_draws_the_tie() {
     assert_eq!(text.lines().filter(|line| line.contains(r#""act":"#)).count(), 4, "{text}");
     running.node.stop().unwrap();
 }
+
+#[tokio::test]
+async fn a_restored_ledger_begins_a_new_epoch_that_its_record_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let election = create(&running, LUNCH, Vec::new()).await;
+    let first = running.edge.new_session(Some(&election)).unwrap();
+    cast(&mut running, &election, &first, "pizza", IdempotencyKey::NONE).await.unwrap();
+    running.node.stop().unwrap();
+
+    std::fs::remove_file(folder.path().join("node-key")).unwrap();
+    let identity = node::begin_epoch(folder.path(), election::command::EpochReason::Restored).unwrap();
+    assert_eq!(identity.epoch, 2);
+
+    let mut running = start(folder.path());
+    let election = running.handle.election("lunch").unwrap();
+    let again = cast(&mut running, &election, &first, "sushi", IdempotencyKey::NONE).await.unwrap_err();
+    assert_eq!(again.code(), "already_voted");
+    let second = running.edge.new_session(Some(&election)).unwrap();
+    let receipt = cast(&mut running, &election, &second, "sushi", IdempotencyKey::NONE).await.unwrap();
+    assert_eq!(receipt.context.epoch, 2);
+    running.handle.act(OfficerRequest::Close("lunch".parse().unwrap())).await.unwrap();
+    let text = record(&election);
+    assert!(text.contains(r#""act":"epoch""#) && text.contains("a tie"), "{text}");
+    running.node.stop().unwrap();
+}
