@@ -178,3 +178,13 @@ pub fn tokens() -> Vec<Vec<u8>> {
         .map(|(kind, election)| Token::new(kind, election, 42, issued).sign(&token_key()).into_bytes())
         .collect()
 }
+
+/// The clean records that the auditors' own tests use.
+pub fn records() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/audit/clean");
+    let entries = std::fs::read_dir(folder).expect("the fixtures are in the repository");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("the folder can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "record"));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).expect("the record can be read")).collect()
+}

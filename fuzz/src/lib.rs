@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "batch", body: batch, examples: examples::batches },
     Target { name: "checkpoint_note", body: checkpoint_note, examples: examples::checkpoint_notes },
     Target { name: "receipt_json", body: receipt_json, examples: examples::receipts },
+    Target { name: "record", body: record, examples: examples::records },
     Target { name: "token", body: token, examples: examples::tokens },
 ];
 
@@ -121,5 +122,13 @@ pub fn token(data: &[u8]) {
     if let Ok(read) = Token::verify(text, &examples::token_key()) {
         assert_eq!(read.sign(&examples::token_key()), text);
         assert!(examples::tokens().iter().any(|known| known == data), "nobody else can make a token");
+    }
+}
+
+/// A record: the audit ends, and no record passes but one that a node signed.
+pub fn record(data: &[u8]) {
+    let Ok(report) = audit::run(std::io::Cursor::new(data), &[], &[]) else { return };
+    if report.exit_code() == 0 {
+        assert!(examples::records().iter().any(|known| known == data), "a changed record is found out");
     }
 }
