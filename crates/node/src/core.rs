@@ -867,6 +867,8 @@ impl<T> Core<T> {
         };
         if election.state == ElectionState::Closed && has_server_draw(election) && election.needs_draw() {
             self.draws.insert(index);
+        } else {
+            self.draws.remove(&index);
         }
     }
 
