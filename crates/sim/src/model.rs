@@ -56,6 +56,9 @@ pub enum Verdict {
     Rubbish,
 }
 
+/// Rooms change no election; what becomes of acts on them is not modelled.
+pub const OF_ROOMS: &str = "rooms";
+
 /// What must become of an officer's act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActVerdict {
@@ -312,6 +315,9 @@ impl Model {
             }
             OfficerCommand::OfficerToken { .. } => return Ok(None),
             OfficerCommand::Create { definition, .. } => return self.create(definition),
+            OfficerCommand::CreateRoom { .. }
+            | OfficerCommand::AddToRoom { .. }
+            | OfficerCommand::ShowScreen { .. } => return Err(OF_ROOMS),
             _ => {}
         }
         let slug = slug_of(command).ok_or("not simulated")?;

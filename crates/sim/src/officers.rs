@@ -5,10 +5,11 @@ use crate::model::{Model, PlainElection, Stage};
 use crate::plans::{self, Lot};
 use crate::random::Random;
 use election::command::DrawSource;
+use election::room::{Pace, RoomCode, Screen, Show};
 use election::{ElectionIndex, OfficerCommand, UnixMillis};
 
 /// Elections of one simulation, about.
-const ELECTIONS: usize = 8;
+const ELECTIONS: usize = 14;
 
 #[derive(Debug)]
 pub struct Officers {
@@ -32,6 +33,9 @@ impl Officers {
         if !model.elections.is_empty() && self.random.one_in(2) {
             let index = self.random.index(model.elections.len());
             acts.extend(self.act(&model.elections[index], index, engine, now));
+        }
+        if self.random.one_in(15) {
+            acts.push(self.room_act(model));
         }
         acts
     }
@@ -99,6 +103,25 @@ impl Officers {
             }
             _ => return self.draw(election, index, engine).or(Some(OfficerCommand::Publish { slug })),
         })
+    }
+
+    /// Something with rooms; codes are few, so that they are taken, and there to be used.
+    fn room_act(&mut self, model: &Model) -> OfficerCommand {
+        let code = RoomCode::from_random([0, 0, 0, 0, 0, u8::try_from(self.random.below(4)).expect("small")]);
+        let some = (!model.elections.is_empty()).then(|| self.random.index(model.elections.len()));
+        let slug = some.map(|index| model.elections[index].plan.slug.clone());
+        match (self.random.below(3), slug) {
+            (1, Some(slug)) => OfficerCommand::AddToRoom { code, slug },
+            (2, election) => {
+                OfficerCommand::ShowScreen { code, screen: Screen { show: Show::Results, election } }
+            }
+            (_, slug) => OfficerCommand::CreateRoom {
+                code,
+                title: "Hall".to_owned(),
+                pace: Pace::Led,
+                elections: slug.into_iter().collect(),
+            },
+        }
     }
 
     /// A public lot, where one is to be drawn and the root is there to draw it with.

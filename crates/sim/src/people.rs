@@ -102,7 +102,7 @@ impl People {
 
     fn wish(&mut self, model: &Model) -> Wish {
         let open = open_elections(model);
-        let election = if open.is_empty() || self.random.one_in(8) {
+        let election = if open.is_empty() || self.random.one_in(15) {
             self.random.index(model.elections.len())
         } else {
             *self.random.pick(&open)

@@ -181,6 +181,8 @@ pub struct Sim {
     sabotage: Sabotage,
     /// Caches may wait for room on the disk; until they have caught up, they are not looked at.
     caches_lag: bool,
+    /// Everybody behaves well from now on.
+    is_ending: bool,
     digest: Sha256Stream,
     stats: Stats,
 }
@@ -223,6 +225,7 @@ impl Sim {
             ends: Ends::default(),
             sabotage: Sabotage::default(),
             caches_lag: false,
+            is_ending: false,
             digest: Sha256Stream::new(),
             stats: Stats::default(),
             chance: Chance {
@@ -312,8 +315,10 @@ impl Sim {
             disk.crash_at_operation(disk.operations() + random.between(1, 12));
         }
         if !self.sabotage.sync && random.permille(10) {
-            self.sabotage.sync = true;
-            let disk = if random.one_in(4) { &self.machine.cache } else { &self.machine.ledger };
+            // A cache that cannot be synced ends nothing.
+            let is_cache = random.one_in(4);
+            self.sabotage.sync = !is_cache;
+            let disk = if is_cache { &self.machine.cache } else { &self.machine.ledger };
             disk.fail_sync(random.between(1, 6));
         }
         if random.permille(20) {
@@ -406,12 +411,12 @@ impl Sim {
         let election = self.model.elections.get(wish.election)?;
         let ledger = self.engine.as_ref()?.identity().ledger;
         let id = ElectionId::derive(ledger, &election.plan.slug);
-        let is_rubbish = self.people.is_rubbish();
+        let is_rubbish = !self.is_ending && self.people.is_rubbish();
         let mut wish = wish.clone();
         if is_rubbish && !wish.key.is_none() {
             wish.key = self.people.fresh_key();
         }
-        let same_instant = self.hlc > Hlc::default() && self.chance.edge.one_in(12);
+        let same_instant = !self.is_ending && self.chance.edge.one_in(12);
         let stamp = if same_instant { self.hlc } else { self.stamp() };
         let plan = &self.model.elections[wish.election].plan;
         let make = if is_rubbish { prepare_rubbish } else { prepare };
@@ -738,7 +743,7 @@ impl Sim {
             _ => None,
         };
         if let Some(how) = cut {
-            self.machine.crash(&mut self.chance.lives, how);
+            self.crash(how);
         }
         self.forget_tickets();
         self.damage_caches(is_stopped)?;
@@ -769,6 +774,10 @@ impl Sim {
         };
         self.stats.caches_hurt += u64::from(fate != CacheFate::Kept);
         self.machine.change_caches(random, fate);
+        if self.sabotage.sync {
+            // The next sync may fail, whatever it is for.
+            return Ok(());
+        }
         if self.chance.lives.one_in(6) {
             self.damage_the_ledger()?;
         }
@@ -879,7 +888,7 @@ impl Sim {
 
     /// Starts a process on the machine as it is, again and again if it dies on the way, and checks all it comes up with.
     fn open(&mut self) -> Result<(), Broken> {
-        (self.sabotage, self.caches_lag) = (Sabotage::default(), false);
+        self.caches_lag = false;
         self.clock.restart();
         let may_be_sabotaged = self.stats.steps > 0;
         let random = &mut self.chance.lives;
@@ -907,7 +916,7 @@ impl Sim {
                 }
                 Ok(_) => self.power_cut(),
                 Err(error) => {
-                    serves::check_death(&error, dies)?;
+                    serves::check_death(&error, dies || self.sabotage.sync)?;
                     self.power_cut();
                 }
             }
@@ -918,7 +927,13 @@ impl Sim {
     fn power_cut(&mut self) {
         self.stats.power_cuts += 1;
         let how = draw_crash(&mut self.chance.lives);
+        self.crash(how);
+    }
+
+    /// The machine is switched off and on; what was armed is gone.
+    fn crash(&mut self, how: Crash) {
         self.machine.crash(&mut self.chance.lives, how);
+        (self.sabotage.crash, self.sabotage.sync) = (false, false);
     }
 
     fn check_opened(&mut self) -> Result<(), Broken> {
@@ -977,10 +992,9 @@ impl Sim {
         self.clock.heal();
         self.clock.confirm();
         if is_armed {
-            self.sabotage.crash = true;
             self.engine = None;
             self.stats.power_cuts += 1;
-            self.machine.crash(&mut self.chance.lives, Crash::LoseAll);
+            self.crash(Crash::LoseAll);
             self.forget_tickets();
             self.open_in_peace()?;
         }
@@ -989,7 +1003,7 @@ impl Sim {
 
     /// A start without faults.
     fn open_in_peace(&mut self) -> Result<(), Broken> {
-        (self.sabotage, self.caches_lag) = (Sabotage::default(), false);
+        self.caches_lag = false;
         self.clock.restart();
         let engine = self.try_open();
         self.engine = Some(engine.map_err(|error| Promise::Serves.broken(format!("it does not start: {error}")))?);
@@ -1016,6 +1030,7 @@ impl Sim {
     /// records, audits, restarts with and without caches.
     pub fn finish(mut self) -> Result<Finished, Broken> {
         self.heal()?;
+        self.is_ending = true;
         self.answer_everybody()?;
         self.end_elections()?;
         self.hold_one_more_election()?;
@@ -1023,6 +1038,7 @@ impl Sim {
         let before = self.records()?;
         for delete_caches in [false, true] {
             self.restart_in_peace(delete_caches)?;
+            self.check_silence()?;
             let after = self.records()?;
             Promise::Replay.check(before == after, || "a restart changes a record".to_owned())?;
         }
@@ -1115,6 +1131,19 @@ impl Sim {
         Promise::Serves
             .check(self.stats.ballots_accepted > before, || "a new election takes no ballot".to_owned())?;
         self.end_elections()
+    }
+
+    /// A node that nobody asks anything, and that has nothing left to do, writes nothing.
+    fn check_silence(&mut self) -> Result<(), Broken> {
+        let before = self.model.position;
+        for _ in 0..3 {
+            self.clock.advance(10_000);
+            self.peaceful_turn(Vec::new())?;
+            self.idle()?;
+        }
+        Promise::Serves.check(self.model.position == before, || {
+            format!("a node with nothing to do logged {} entries", self.model.position - before)
+        })
     }
 
     fn peaceful_turn(&mut self, events: Vec<Event<u64>>) -> Result<(), Broken> {
