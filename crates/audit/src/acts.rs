@@ -263,13 +263,14 @@ impl Acts {
         self.full_at.is_some_and(|full| voters >= full)
     }
 
-    /// Takes the next act. A faulty one is taken for what it says, as far as it says something.
-    pub fn take(&mut self, json: &[u8], place: Place<'_>, verdicts: &mut Verdicts) {
+    /// Takes the next act; false if it cannot be read. A faulty one is taken for what it says.
+    pub fn take(&mut self, json: &[u8], place: Place<'_>, verdicts: &mut Verdicts) -> bool {
         let fault = |verdicts: &mut Verdicts, what: String| {
             verdicts.fail(Check::Acts, Finding::at_leaf(place.leaf, what));
         };
         let Some(act) = compact::<Act>(json) else {
-            return fault(verdicts, "this is not an act in its compact form".to_owned());
+            fault(verdicts, "this is not an act in its compact form".to_owned());
+            return false;
         };
         match time(act.at()) {
             None => fault(verdicts, format!("`{}` is not a time", act.at())),
@@ -286,6 +287,7 @@ impl Acts {
             fault(verdicts, format!("`{}`: {what}", act.name()));
         }
         self.follow(&act, &place);
+        true
     }
 
     /// Is this act possible in the state the acts before it led to?

@@ -13,13 +13,16 @@
 //! ```
 
 mod acts;
+mod again;
 mod checkpoints;
 mod count;
 pub mod evidence;
 mod form;
+mod judge;
 mod lines;
 pub mod mirror;
 mod outcome;
+mod pass;
 mod receipts;
 mod report;
 mod run;

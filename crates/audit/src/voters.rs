@@ -1,7 +1,7 @@
 //! Who has voted how often, by voter tag.
 //!
-//! Memory: 16 bytes a ballot where each voter has one; where a voter may have more, or the last one counts, a map
-//! entry a voter (some 40 bytes, and the answers).
+//! Memory: 16 bytes a ballot where each voter has one; where a voter may have more, the last one counts, or the number
+//! of voters closes the vote, a map entry a voter (some 40 bytes, and the answers where the last one counts).
 
 use std::collections::{HashMap, HashSet};
 
@@ -43,9 +43,11 @@ pub struct Cast<'a> {
 impl Voters {
     /// `expected` ballots are made room for, where that is cheap.
     pub fn new(definition: &Definition, expected: usize) -> Voters {
+        // Where the number of voters closes the vote, it has to be known at every ballot, not only at the end.
+        let is_counted_late = definition.closing.after_voters.is_none();
         match (definition.revote, definition.ballots_per_voter) {
             (Revote::LastCounts, _) => Voters::LastCounts { last: HashMap::new(), keys: HashSet::new() },
-            (Revote::Forbid, 1) => Voters::Once { tags: Vec::with_capacity(expected) },
+            (Revote::Forbid, 1) if is_counted_late => Voters::Once { tags: Vec::with_capacity(expected) },
             (Revote::Forbid, cap) => {
                 Voters::Capped { cap: cap.into(), cast: HashMap::new(), keys: HashSet::new() }
             }

@@ -4,9 +4,9 @@
 
 mod support;
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use audit::{Check, Kept, Report, Verdict};
 use serde_json::{Value, json};
@@ -130,45 +130,137 @@ fn a_missing_ballot_leaves_evidence_that_stands_alone() {
     }
 }
 
-/// Numbers and verdicts as `tools/audit.py --json` gives them; `None` where there is no Python.
-fn python(case: &Case, folder: &Path) -> Option<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/audit.py");
-    let mut command = Command::new("python3");
-    command.arg(script).arg("--json").arg(folder.join(format!("{}.record", case.name)));
-    for (path, _) in files(case).iter().skip(1) {
-        let option = if path.ends_with(".receipt") { "--receipt" } else { "--checkpoint" };
-        command.arg(option).arg(folder.join(path));
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/audit.py")
+}
+
+fn has_python() -> bool {
+    let has_python =
+        Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !has_python {
+        eprintln!("skipped: there is no python3");
     }
-    let output = command.output().ok()?;
-    let code = output.status.code().unwrap();
-    assert_eq!(
-        code,
-        i32::from(case.fails.is_some()),
-        "{}: {}",
-        case.name,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    has_python
+}
+
+/// Audits many records in one Python process. Each: paths of the record, of receipts and of checkpoints. The answers
+/// are reports as `tools/audit.py --json` prints them, or `null` where it would end with 2.
+fn python(cases: &Value) -> Vec<Value> {
+    const LOOP: &str = "
+import importlib.util, json, sys
+spec = importlib.util.spec_from_file_location('audit', sys.argv[1])
+audit = importlib.util.module_from_spec(spec)
+sys.dont_write_bytecode = True
+spec.loader.exec_module(audit)
+read = lambda names: [(name, open(name, encoding='utf-8', newline='').read()) for name in names]
+def run(record, receipts, checkpoints):
+    try:
+        return audit.Audit(open(record, 'rb'), read(receipts), read(checkpoints)).run()
+    except audit.MALFORMED:
+        return None
+print(json.dumps([run(*case) for case in json.load(sys.stdin)]))
+";
+    let mut command = Command::new("python3");
+    command.args(["-c", LOOP]).arg(script()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(cases.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Number, name and verdict of each check in a report.
+fn verdicts(report: &Value) -> Vec<(u64, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.map(|it| (it["number"].as_u64().unwrap(), text(&it["name"]), text(&it["verdict"]))).collect()
 }
 
 #[test]
 fn the_auditor_in_python_gives_the_same_verdicts() {
-    for case in cases::all() {
-        let Some(report) = python(&case, &folder()) else {
-            eprintln!("skipped: there is no python3");
-            return;
+    if !has_python() {
+        return;
+    }
+    let cases = cases::all();
+    let paths = |case: &Case| {
+        let of = |kind: &str| -> Vec<PathBuf> {
+            let paths = files(case).into_iter().map(|(path, _)| folder().join(path));
+            paths.filter(|path| path.extension().is_some_and(|extension| extension == kind)).collect()
         };
-        let verdicts = |checks: &Value| -> Vec<(u64, String, String)> {
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            let checks = checks.as_array().unwrap().iter();
-            checks
-                .map(|it| (it["number"].as_u64().unwrap(), text(&it["name"]), text(&it["verdict"])))
-                .collect()
-        };
-        let ours = serde_json::to_value(audit_case(&case)).unwrap();
-        assert_eq!(verdicts(&report["checks"]), verdicts(&ours["checks"]), "{}", case.name);
+        json!([of("record")[0], of("receipt"), of("checkpoint")])
+    };
+    let reports = python(&cases.iter().map(paths).collect());
+    for (case, report) in cases.iter().zip(&reports) {
+        let ours = serde_json::to_value(audit_case(case)).unwrap();
+        assert_eq!(verdicts(report), verdicts(&ours), "{}", case.name);
         if case.fails.is_none() {
             assert_eq!(report["outcomes"], ours["outcomes"], "{}", case.name);
         }
     }
+}
+
+#[test]
+fn the_auditor_in_python_ends_with_the_documented_codes() {
+    if !has_python() {
+        return;
+    }
+    let code = |path: &str| {
+        let path = folder().join(path);
+        let output = Command::new("python3").arg("-B").arg(script()).arg(path).output().unwrap();
+        output.status.code().unwrap()
+    };
+    assert_eq!(code("clean/motion.record"), 0);
+    assert_eq!(code("tampered/14-tally-votes.record"), 1);
+    assert_eq!(code("cases.json"), 2);
+    assert_eq!(code("no-such-file"), 2);
+}
+
+/// Records with one changed byte, signed again, so that more than check 2 has to find it.
+#[test]
+fn both_auditors_find_the_same_in_damaged_records() {
+    if !has_python() {
+        return;
+    }
+    // `AUDIT_DAMAGED=5000` takes more of them.
+    let count: u64 = std::env::var("AUDIT_DAMAGED").map_or(60, |count| count.parse().unwrap());
+    let temporary = std::env::temp_dir().join(format!("hustings-damaged-{}", std::process::id()));
+    std::fs::create_dir_all(&temporary).unwrap();
+    let clean = cases::clean();
+    let mut paths = Vec::new();
+    let mut ours = Vec::new();
+    for number in 0..count {
+        let random = proof::sha256(&[b"damage", &number.to_be_bytes()]).0;
+        let pick = |at: usize, below: usize| {
+            u32::from_be_bytes(random[at..at + 4].try_into().unwrap()) as usize % below
+        };
+        let (name, _, draft) = &clean[pick(0, clean.len())];
+        let mut record = draft.write().into_bytes();
+        let end = record.len() - record.rsplit(|byte| *byte == b'\n').nth(1).unwrap().len() - 1;
+        // A byte that occurs in records, at any place.
+        let (at, from) = (pick(4, end), pick(8, end));
+        record[at] = if random[12] % 2 == 0 { record[from] } else { record[at] ^ (1 << (random[12] >> 5)) };
+        support::sign_again(&mut record, end, &draft.end_key);
+        let path = temporary.join(format!("{number}-{name}.record"));
+        std::fs::write(&path, &record).unwrap();
+        paths.push(json!([path, [], []]));
+        ours.push(audit::run(Cursor::new(&record), &[], &[]).ok());
+    }
+    let theirs = python(&Value::Array(paths.clone()));
+    let mut differing = String::new();
+    for ((theirs, ours), path) in theirs.iter().zip(&ours).zip(&paths) {
+        let ours = serde_json::to_value(ours).unwrap();
+        if theirs.is_null() || ours.is_null() {
+            if theirs != &ours {
+                differing += &format!("{path}: only one of them can read it\n");
+            }
+            continue;
+        }
+        for (number, (theirs, ours)) in verdicts(theirs).iter().zip(verdicts(&ours)).enumerate() {
+            if *theirs != ours {
+                differing += &format!("{path}: check {}: python {}, rust {}\n", number + 1, theirs.2, ours.2);
+            }
+        }
+    }
+    assert!(differing.is_empty(), "{differing}");
+    std::fs::remove_dir_all(&temporary).unwrap();
 }

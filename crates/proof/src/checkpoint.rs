@@ -99,7 +99,8 @@ impl Checkpoint {
 
     /// Reads a note without verifying it: what it says, not whether it is true.
     pub fn parse(note: &str) -> Result<Checkpoint, CheckpointError> {
-        let (text, _) = split(note)?;
+        let (text, signature_lines) = split(note)?;
+        signature_lines.lines().try_for_each(|line| parse_signature_line(line).map(|_| ()))?;
         parse_text(text)
     }
 

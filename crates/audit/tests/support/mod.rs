@@ -127,7 +127,13 @@ impl Vote {
         self.act(OfficerCommand::Epoch { epoch, reason, node: 1, key: key_hex(epoch) });
     }
 
+    /// Casts for a voter.
     pub fn cast(&mut self, ballot: Ballot<'_>) {
+        assert!(self.try_cast(ballot), "the ballot is refused");
+    }
+
+    /// Casts for a voter, if the rules allow it.
+    pub fn try_cast(&mut self, ballot: Ballot<'_>) -> bool {
         let stamp = self.stamp();
         let entry = self.roll_entry(ballot.voter);
         let (weight, group) = entry.map_or((1, None), |entry| (entry.weight, entry.group));
@@ -140,9 +146,18 @@ impl Vote {
         let extras = Extras { weight, group, stamp: Some(stamp), click: None };
         let opening = make_opening(&self.slug, nonce, &ballot, extras);
         let cast = Cast { election: ElectionIndex(0), number, opening: &opening };
-        let event = self.state.apply(stamp, &Command::Cast(cast)).unwrap();
+        let Ok(event) = self.state.apply(stamp, &Command::Cast(cast)) else { return false };
         self.leaves.push(Leaf::Ballot(opening));
         self.leaves.extend(event.acts.into_iter().map(|act| Leaf::Act(act.json)));
+        true
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state.elections()[0].is_running()
+    }
+
+    pub fn needs_draw(&self) -> bool {
+        self.state.elections()[0].needs_draw()
     }
 
     /// Casts one ballot for each line of marks, by voters 0, 1, 2 …
@@ -363,17 +378,26 @@ impl Draft {
             line(format!(r#"{{"checkpoint":{}}}"#, Value::from(note)));
         }
         line(format!(r#"{{"result":{}}}"#, self.result));
-        let digest = sha256(&[text.as_bytes()]);
-        let signature = self.end_key.sign(&[&b"hustings record v1\n"[..], &digest.0].concat());
-        let end = format!(
-            r#"{{"end":{{"sha256":"{digest}","node":{},"signature":"{}"}}}}"#,
-            self.end_key.node(),
-            election::hex(&signature)
-        );
+        let end = end_line(text.as_bytes(), &self.end_key);
         text.push_str(&(self.change_end)(end));
         text.push('\n');
         text
     }
+}
+
+/// End line of a record whose other lines are `lines`, without its line feed.
+fn end_line(lines: &[u8], key: &NodeKey) -> String {
+    let digest = sha256(&[lines]);
+    let signature = election::hex(&key.sign(&[&b"hustings record v1\n"[..], &digest.0].concat()));
+    format!(r#"{{"end":{{"sha256":"{digest}","node":{},"signature":"{signature}"}}}}"#, key.node())
+}
+
+/// Gives a record whose bytes before `end` were changed a new end line.
+pub fn sign_again(record: &mut Vec<u8>, end: usize, key: &NodeKey) {
+    record.truncate(end);
+    let line = end_line(record, key);
+    record.extend_from_slice(line.as_bytes());
+    record.push(b'\n');
 }
 
 /// An epoch of the header with its fields in order.
