@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::output::note;
+
 /// Exit codes of `hustings`, the same for every command.
 ///
 /// | code | name          | meaning |
@@ -106,15 +108,14 @@ pub fn print_error(error: &anyhow::Error, json: bool) {
     let code = failure.and_then(|failure| failure.code.as_deref());
     if json {
         let body = serde_json::json!({"error": {"exit": exit as u8, "code": code, "message": message, "hint": hint}});
-        eprintln!("{body}");
-        return;
+        return note(body.to_string());
     }
     match code {
-        Some(code) => eprintln!("hustings: {message} ({code})"),
-        None => eprintln!("hustings: {message}"),
+        Some(code) => note(format!("hustings: {message} ({code})")),
+        None => note(format!("hustings: {message}")),
     }
     if let Some(hint) = hint {
-        eprintln!("{hint}");
+        note(hint);
     }
 }
 

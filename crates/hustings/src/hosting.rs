@@ -1,7 +1,7 @@
 //! A server inside this process, for `serve`, `demo` and `poll`: the port taken, the node started, the HTTP side
 //! put on it, a stop asked for by signal, and everything ended in order.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, Result};
@@ -75,13 +75,45 @@ pub fn log_to_stderr(config: &Config) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("setting `log` is not a filter: {error}")))?;
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| UnfailingStderr)
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal());
     let set = match config.log_form {
         LogForm::Human => logger.with_target(false).try_init(),
         LogForm::Json => logger.json().try_init(),
     };
     set.map_err(|error| Failure::new(Exit::Internal, format!("cannot start the log: {error}")))
+}
+
+/// Standard error that takes everything: a log on a full disk, or a pipe that nobody reads any more, must not
+/// bring down the thread that wanted to say something.
+struct UnfailingStderr;
+
+impl io::Write for UnfailingStderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Name of the node's thread that writes the log.
+const WRITER_THREAD: &str = "writer";
+
+/// A panic of the writer ends the process: a server that takes ballots and never answers is worse than none.
+fn end_with_the_writer() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_writer = std::thread::current().name() == Some(WRITER_THREAD);
+        if !is_writer {
+            return usual(panic);
+        }
+        note(format!("hustings: a fault of the program in the writer: {panic}"));
+        std::process::exit(Exit::Internal as i32);
+    }));
 }
 
 /// A server at work in this process.
@@ -101,6 +133,7 @@ pub struct Hosted {
 
 /// Starts a node on the data folder and serves it on `listener`.
 pub fn host(config: Config, listener: TcpListener, officer_token: Option<OfficerToken>) -> Result<Hosted> {
+    end_with_the_writer();
     let address = listener.local_addr().context("the listener has no address")?;
     let mut server_config = config.server;
     let room = server::room_for_people(&server_config.limits);

@@ -49,7 +49,7 @@ fn gone(error: &io::Error) -> ! {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(crate::exit::Exit::Ok as i32);
     }
-    eprintln!("hustings: cannot write to standard output: {error}");
+    note(format!("hustings: cannot write to standard output: {error}"));
     std::process::exit(crate::exit::Exit::Io as i32);
 }
 

@@ -93,6 +93,7 @@ fn a_full_disk_refuses_votes_answers_reads_loses_nothing_and_goes_on() {
         return;
     }
     let folder = folder();
+    // The server's log lies on the same disk: not being able to say something must not stop it.
     let disk = SmallDisk::mount(&folder.path().join("disk"), 96);
     let data = disk.0.join("data");
     let server = Server::start(&data);

@@ -1,6 +1,6 @@
 //! `demo`: a room with three ready elections, and everything a person needs to try them.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -375,14 +375,14 @@ impl Turnout {
     fn show(&mut self, ballots: u64, open: usize) {
         let text = format!("{} in {}", count(ballots, "ballot"), count(open as u64, "open election"));
         if self.is_terminal && open > 0 && text != self.shown {
-            eprint!("\r\x1b[K{text}");
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K{text}");
             self.shown = text;
         }
     }
 
     fn clear(&mut self) {
         if self.is_terminal && !self.shown.is_empty() {
-            eprint!("\r\x1b[K");
+            let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
             self.shown.clear();
         }
     }
