@@ -41,6 +41,7 @@ struct RecordPage<'a> {
     key: String,
     checkpoint: Option<&'a str>,
     openings: &'a str,
+    downloadable: bool,
     definition_json: &'a str,
 }
 
@@ -104,6 +105,7 @@ fn show(input: &Input, election: &ElectionHandle, typed: &str, finding: Option<F
         key: grouped(&election::hex(&identity.key.key)),
         checkpoint: view.checkpoint.as_deref(),
         openings,
+        downloadable: election.are_openings_shown(),
         definition_json: &election.definition_json,
     };
     page(StatusCode::OK, &record)

@@ -1,0 +1,297 @@
+//! The live feed and ZeroMQ.
+
+mod common;
+
+use common::{Request, Site, lunch, read_chunk, wait_for};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// A follower of a feed.
+struct Follower {
+    reader: BufReader<TcpStream>,
+    waiting: String,
+    pub head: String,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Event {
+    id: String,
+    kind: String,
+    data: String,
+    retry: Option<u64>,
+    is_comment: bool,
+}
+
+impl Event {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap()
+    }
+}
+
+impl Follower {
+    fn new(site: &Site, request: Request) -> Follower {
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&request.bytes()).unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            reader.read_line(&mut head).unwrap();
+        }
+        Follower { reader, waiting: String::new(), head }
+    }
+
+    fn of(site: &Site, slug: &str) -> Follower {
+        Self::new(site, site.request("GET", &format!("/api/v1/elections/{slug}/events")))
+    }
+
+    /// The next block of lines; `None` when the feed has ended.
+    fn next(&mut self) -> Option<Event> {
+        while !self.waiting.contains("\n\n") {
+            let chunk = read_chunk(&mut self.reader)?;
+            self.waiting.push_str(&String::from_utf8(chunk).unwrap());
+        }
+        let (block, rest) = self.waiting.split_once("\n\n").unwrap();
+        let mut event = Event::default();
+        for line in block.lines() {
+            match line.split_once(": ") {
+                Some(("id", value)) => event.id = value.to_owned(),
+                Some(("event", value)) => event.kind = value.to_owned(),
+                Some(("data", value)) => event.data = value.to_owned(),
+                Some(("retry", value)) => event.retry = value.parse().ok(),
+                _ => event.is_comment |= line.starts_with(':'),
+            }
+        }
+        self.waiting = rest.to_owned();
+        Some(event)
+    }
+
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Event {
+        loop {
+            let event = self.next().expect("the feed goes on");
+            if event.kind == "snapshot" && wanted(&event.json()) {
+                return event;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_follower_sees_absolute_snapshots_and_the_end() {
+    let site = Site::new();
+    site.open(lunch("lunch", "live"));
+    let mut follower = Follower::of(&site, "lunch");
+    assert!(follower.head.contains("content-type: text/event-stream"));
+    let first = follower.next().unwrap();
+    assert!(first.retry.is_some_and(|ms| (2_000..=4_000).contains(&ms)));
+    assert_eq!(first.kind, "snapshot");
+    assert_eq!(first.json()["ballots"], 0);
+    for _ in 0..3 {
+        site.vote("lunch", json!({ "meal": ["sushi"] }));
+    }
+    let third = follower.until(|snapshot| snapshot["ballots"] == 3);
+    let snapshot = third.json();
+    assert_eq!(snapshot["counts_visible"], true);
+    assert_eq!(snapshot["contests"][0]["counts"][1]["votes"], 3);
+    site.act("lunch", "close");
+    let last = follower.until(|snapshot| snapshot["state"] == "closed").json();
+    assert_eq!(last["contests"][0]["outcome"]["sentence"], "The winner is Sushi with 3 votes");
+    assert!(last["checkpoint"].as_str().unwrap().starts_with("hustings/"));
+}
+
+#[test]
+fn who_comes_back_with_the_newest_id_gets_nothing_twice() {
+    let site = Site::with(|config| config.limits.heartbeat_seconds = 1);
+    site.open(lunch("lunch", "live"));
+    let first = Follower::of(&site, "lunch").next().unwrap();
+    assert!(!first.id.is_empty());
+    let resume = |id: &str| {
+        let request = site.request("GET", "/api/v1/elections/lunch/events").header("last-event-id", id);
+        Follower::new(&site, request)
+    };
+    let mut same = resume(&first.id);
+    assert!(same.next().unwrap().is_comment);
+    let beat = same.next().unwrap();
+    assert!(beat.is_comment && beat.data.is_empty(), "a sign of life: {beat:?}");
+    site.vote("lunch", json!({ "meal": ["sushi"] }));
+    assert_eq!(same.until(|_| true).json()["ballots"], 1);
+    let mut stale = resume(&first.id);
+    assert_eq!(stale.next().unwrap().json()["ballots"], 1);
+}
+
+#[test]
+fn snapshots_are_coalesced() {
+    let site = Site::new();
+    site.open(lunch("lunch", "live"));
+    let mut follower = Follower::of(&site, "lunch");
+    let lines: String = (0..20_000)
+        .map(|number| format!("{{\"voter\":\"v{number}\",\"choices\":{{\"meal\":[\"pizza\"]}}}}\n"))
+        .collect();
+    let bulk = site.request("POST", "/api/v1/elections/lunch/ballots/bulk").officer();
+    bulk.body("application/x-ndjson", lines).send();
+    let mut snapshots = 0;
+    loop {
+        let event = follower.next().unwrap();
+        snapshots += 1;
+        if event.json()["ballots"] == 20_000 {
+            break;
+        }
+    }
+    assert!(snapshots < 40, "{snapshots} snapshots for 20,000 ballots");
+}
+
+#[test]
+fn a_room_feed_says_when_its_screen_changes() {
+    let site = Site::new();
+    site.open(lunch("lunch", "at-close"));
+    let room = site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "elections": ["lunch"] })).json();
+    let code = room["code"].as_str().unwrap();
+    let mut follower = Follower::new(&site, site.request("GET", &format!("/r/{code}/events")));
+    let first = follower.next().unwrap();
+    assert_eq!(first.kind, "room");
+    let version = |event: &Event| event.json()["version"].as_str().unwrap().to_owned();
+    let page = site.get(&format!("/r/{code}/screen")).text();
+    assert!(page.contains(&format!("data-state=\"{}\"", version(&first))), "the page knows its version");
+    site.vote("lunch", json!({ "meal": ["pizza"] }));
+    follower.until(|snapshot| snapshot["voters"] == 1);
+    site.officer_post(&format!("/api/v1/rooms/{code}/screen"), json!({ "show": "black" }));
+    let changed = loop {
+        let event = follower.next().unwrap();
+        if event.kind == "room" && version(&event) != version(&first) {
+            break event;
+        }
+    };
+    assert!(site.get(&format!("/r/{code}/screen")).text().contains(&version(&changed)));
+}
+
+#[test]
+fn there_is_room_for_so_many_followers_and_a_place_is_given_back() {
+    let site = Site::with(|config| config.limits.subscribers_max = 2);
+    site.open(lunch("lunch", "live"));
+    let (one, _two) = (Follower::of(&site, "lunch"), Follower::of(&site, "lunch"));
+    let full = site.get("/api/v1/elections/lunch/events");
+    full.expect_problem(503, "overloaded");
+    assert_eq!(full.header("retry-after"), "10");
+    drop(one);
+    // The place is free once the server has noticed, at the next thing it sends.
+    wait_for(|| {
+        site.vote("lunch", json!({ "meal": ["pizza"] }));
+        Follower::of(&site, "lunch").head.starts_with("HTTP/1.1 200")
+    });
+}
+
+#[test]
+fn a_stop_ends_feeds_and_answers_what_is_in_work() {
+    let mut site = Site::new();
+    site.open(lunch("lunch", "live"));
+    let mut follower = Follower::of(&site, "lunch");
+    follower.next().unwrap();
+    site.running.take().unwrap().stop();
+    while let Some(event) = follower.next() {
+        assert!(event.is_comment || event.kind == "snapshot");
+    }
+    assert!(TcpStream::connect(site.address).is_err());
+}
+
+/// A subscriber of ZMTP 3.0 with the NULL mechanism, by hand: greeting, READY, SUBSCRIBE, then messages.
+struct Subscriber {
+    stream: BufReader<TcpStream>,
+}
+
+impl Subscriber {
+    fn new(address: &str, topic: &str) -> Subscriber {
+        let stream = TcpStream::connect(address.strip_prefix("tcp://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut subscriber = Subscriber { stream: BufReader::new(stream) };
+        let mut greeting = [0; 64];
+        greeting[..10].copy_from_slice(&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f]);
+        greeting[10] = 3;
+        greeting[12..16].copy_from_slice(b"NULL");
+        subscriber.stream.get_mut().write_all(&greeting).unwrap();
+        subscriber.read_exact(64);
+        let ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB";
+        subscriber.send(4, ready);
+        subscriber.frame();
+        subscriber.send(0, &[&[1], topic.as_bytes()].concat());
+        subscriber
+    }
+
+    fn send(&mut self, flags: u8, body: &[u8]) {
+        let frame = [&[flags, u8::try_from(body.len()).unwrap()], body].concat();
+        self.stream.get_mut().write_all(&frame).unwrap();
+    }
+
+    fn read_exact(&mut self, count: usize) -> Vec<u8> {
+        use std::io::Read;
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn frame(&mut self) -> Vec<u8> {
+        let flags = self.read_exact(1)[0];
+        let length = match flags & 2 {
+            0 => usize::from(self.read_exact(1)[0]),
+            _ => u64::from_be_bytes(self.read_exact(8).try_into().unwrap()) as usize,
+        };
+        self.read_exact(length)
+    }
+
+    fn message(&mut self) -> Value {
+        let topic = self.frame();
+        assert_eq!(topic, b"lunch");
+        serde_json::from_slice(&self.frame()).unwrap()
+    }
+}
+
+/// Acts until the subscriber is known to hear: PUB forgets what it says before it knows who listens.
+fn joined(site: &Site) -> Subscriber {
+    let address = site.running.as_ref().unwrap().zmq_address().unwrap().to_owned();
+    let mut subscriber = Subscriber::new(&address, "lunch");
+    subscriber.stream.get_ref().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    wait_for(|| {
+        site.act("lunch", "pause");
+        site.act("lunch", "open");
+        subscriber.stream.get_ref().peek(&mut [0]).is_ok()
+    });
+    subscriber.stream.get_ref().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(subscriber.message()["act"].is_object());
+    subscriber
+}
+
+#[test]
+fn zeromq_carries_each_ballot_of_a_live_election() {
+    let site = Site::with(|config| config.zmq = Some("127.0.0.1:0".to_owned()));
+    site.open(lunch("lunch", "live"));
+    let mut subscriber = joined(&site);
+    let receipt = site.vote("lunch", json!({ "meal": ["sushi"] }));
+    let ballot = loop {
+        let message = subscriber.message();
+        if message["act"].is_null() {
+            break message;
+        }
+    };
+    assert_eq!(ballot["choices"], json!({ "meal": ["sushi"] }));
+    assert_eq!(ballot["leaf_index"], receipt["leaf_index"]);
+    assert!(ballot["position"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn zeromq_carries_turnout_only_where_counts_are_hidden() {
+    for results in ["at-close", "own-ballot", "on-publish"] {
+        let site = Site::with(|config| config.zmq = Some("tcp://127.0.0.1:0".to_owned()));
+        site.open(lunch("lunch", results));
+        let mut subscriber = joined(&site);
+        site.vote("lunch", json!({ "meal": ["sushi"] }));
+        let message = loop {
+            let message = subscriber.message();
+            if message["act"].is_null() {
+                break message;
+            }
+        };
+        assert_eq!(message["turnout"], json!({ "ballots": 1, "voters": 1 }), "{results}");
+        assert!(!message.to_string().contains("sushi"));
+    }
+}
