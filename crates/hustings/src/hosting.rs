@@ -1,7 +1,7 @@
 //! A server inside this process, for `serve`, `demo` and `poll`: the port taken, the node started, the HTTP side
 //! put on it, a stop asked for by signal, and everything ended in order.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, Result};
