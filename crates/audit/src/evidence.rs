@@ -6,7 +6,7 @@
 use data_encoding::HEXLOWER;
 use proof::checkpoint::Checkpoint;
 use proof::receipt::{self, Receipt};
-use proof::{Hash, LeafIndex, verify_inclusion};
+use proof::{Hash, LeafIndex, NodePublicKey, verify_inclusion};
 use serde::{Deserialize, Serialize};
 
 use crate::form::hex_array;
@@ -105,8 +105,9 @@ impl Evidence {
         }
     }
 
-    /// Does this evidence convict the node whose key its receipt carries? Needs nothing else; that the key was the
-    /// node's is for the reader to know.
+    /// Does this evidence show that the ballot of its receipt is missing? Needs nothing else. That the keys were the
+    /// node's is for the reader to know; where an epoch lies between (see [`Evidence::is_by_one_key`]), the record's
+    /// `epoch` act names the later one.
     pub fn verify(&self) -> Result<(), EvidenceError> {
         let receipt = &self.receipt;
         if self.hustings_evidence != EVIDENCE_VERSION {
@@ -117,8 +118,9 @@ impl Evidence {
         if !is_statement || self.batch_message != HEXLOWER.encode(&batch_message(receipt)) {
             return Err(EvidenceError::Statement);
         }
-        let (checkpoint, _) = Checkpoint::verify(&self.checkpoint, &[receipt.public_key()])
-            .map_err(|error| EvidenceError::Checkpoint(error.to_string()))?;
+        let (checkpoint, _) =
+            Checkpoint::verify(&self.checkpoint, &[receipt.public_key(), self.record_key()])
+                .map_err(|error| EvidenceError::Checkpoint(error.to_string()))?;
         let Checkpoint { origin, size, root } = checkpoint;
         let same_tree = (origin.ledger, origin.election, origin.shard)
             == (receipt.ledger, receipt.election, receipt.shard);
@@ -133,6 +135,17 @@ impl Evidence {
             Some(Found { leaf, path }) => verify_inclusion(leaf, receipt.leaf_index, size, path, &root)
                 .map_err(|_| EvidenceError::NotInTree),
         }
+    }
+}
+
+impl Evidence {
+    /// Whether receipt and record are signed by the same key, so that the node contradicts itself.
+    pub fn is_by_one_key(&self) -> bool {
+        self.receipt.public_key() == self.record_key()
+    }
+
+    fn record_key(&self) -> NodePublicKey {
+        NodePublicKey { node: self.record.node, key: self.record.key }
     }
 }
 

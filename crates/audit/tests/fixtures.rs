@@ -238,7 +238,7 @@ fn both_auditors_find_the_same_in_damaged_records() {
         let end = record.len() - record.rsplit(|byte| *byte == b'\n').nth(1).unwrap().len() - 1;
         // A byte that occurs in records, at any place.
         let (at, from) = (pick(4, end), pick(8, end));
-        record[at] = if random[12] % 2 == 0 { record[from] } else { record[at] ^ (1 << (random[12] >> 5)) };
+        record[at] = if random[12] < 128 { record[from] } else { record[at] ^ (1 << (random[12] % 8)) };
         support::sign_again(&mut record, end, &draft.end_key);
         let path = temporary.join(format!("{number}-{name}.record"));
         std::fs::write(&path, &record).unwrap();

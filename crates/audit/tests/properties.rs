@@ -124,8 +124,7 @@ fn run(random: &RandomVote) -> Vote {
     if random.has_groups {
         definition["groups"] = json!(["Left", "Right"]);
     }
-    let group =
-        |voter: usize| if random.has_groups && voter % 3 > 0 { Some((voter % 2) as u16) } else { None };
+    let group = |voter: usize| if random.has_groups && voter != 3 { Some((voter % 2) as u16) } else { None };
     let roll: Vec<_> =
         random.roll.iter().enumerate().map(|(voter, weight)| (*weight, group(voter))).collect();
     let mut vote = Vote::open(definition, &roll);
