@@ -24,6 +24,7 @@ use ledger::{FileStorage, LedgerOptions};
 use proof::Hash;
 use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -315,13 +316,16 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> Result<(), NodeError> {
+        // The writer mostly waits for the disk: let it go on as soon as it is there.
+        ledger::prefer_short_turns();
         if let Err(error) = self.work() {
             // Nothing after the failure was answered. What the disk holds is unknown, and after a failed sync the
             // cached pages may lie, so this process must not go on.
             let cause =
                 std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
             tracing::error!("{error}{cause}");
-            eprintln!("hustings: {error}{cause}");
+            // Not `eprintln!`, which panics where standard error is gone or full.
+            let _ = writeln!(std::io::stderr(), "hustings: {error}{cause}");
             std::process::exit(EXIT_DISK_FAILED);
         }
         self.engine.close()
