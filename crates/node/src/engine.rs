@@ -6,6 +6,8 @@ use crate::clock::ClockReading;
 use crate::core::{Core, CoreLimits, Effects, Event};
 use crate::error::NodeError;
 use crate::identity::{Identity, Keys};
+#[cfg(feature = "mutation")]
+use crate::mutation::{Mutation, is_off};
 use election::command::{EpochReason, write_officer};
 use election::{ElectionIndex, Hlc, OfficerCommand};
 use ledger::index::IndexReader;
@@ -153,6 +155,10 @@ impl<S: Storage, T> Engine<S, T> {
             self.core.step(event, effects);
         }
         self.core.step(Event::Flush(clock), effects);
+        #[cfg(feature = "mutation")]
+        if is_off(Mutation::OnlyCommitted) {
+            return self.answer_before_appending(effects);
+        }
         let Some((stamp, payload)) = self.core.proposal() else { return Ok(()) };
         let epoch = self.core.state().ledger.as_ref().map_or(1, |facts| facts.epoch);
         let entry = NewEntry { epoch, term: 0, stamp: stamp.0, kind: KIND_COMMANDS, payload };
@@ -168,6 +174,21 @@ impl<S: Storage, T> Engine<S, T> {
                 self.is_full = true;
                 self.core.step(Event::Full, effects);
             }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The second half of a turn the wrong way round.
+    #[cfg(feature = "mutation")]
+    fn answer_before_appending(&mut self, effects: &mut Effects<T>) -> Result<(), NodeError> {
+        let Some((stamp, payload)) = self.core.proposal() else { return Ok(()) };
+        let (stamp, payload) = (stamp.0, payload.to_vec());
+        let epoch = self.core.state().ledger.as_ref().map_or(1, |facts| facts.epoch);
+        self.core.step(Event::Committed(self.ledger.committed().next()), effects);
+        match self.ledger.append(NewEntry { epoch, term: 0, stamp, kind: KIND_COMMANDS, payload: &payload }) {
+            Ok(_) => self.caches.write(self.ledger.last(), effects),
+            Err(LedgerError::Full { .. }) => self.is_full = true,
             Err(error) => return Err(error.into()),
         }
         Ok(())

@@ -22,6 +22,8 @@ mod error;
 pub mod folder;
 pub mod identity;
 mod lookup;
+#[cfg(feature = "mutation")]
+pub mod mutation;
 pub mod receipt;
 pub mod record;
 pub mod shell;
