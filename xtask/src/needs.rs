@@ -24,11 +24,14 @@ pub enum Need {
     /// The packages of `tests/python/requirements.txt` in `target/venv`.
     PythonPackages,
     Linux,
-    /// Root, to mount a small file system.
-    Root,
+    /// May mount a small file system: root, or in a user namespace where the system allows those.
+    Mounting,
     Nightly,
     CargoFuzz,
 }
+
+/// Arguments of `unshare` that let anybody mount what only their own processes see.
+const NAMESPACE: [&str; 3] = ["--user", "--map-root-user", "--mount"];
 
 /// Where things lie: the repository, and the folder that builds go to.
 #[derive(Debug, Clone)]
@@ -84,7 +87,7 @@ impl Need {
             Need::PythonVenv => "Python's venv",
             Need::PythonPackages => "packages of tests/python",
             Need::Linux => "Linux",
-            Need::Root => "root (to mount a small file system)",
+            Need::Mounting => "root or user namespaces (to mount a small file system)",
             Need::Nightly => "Rust nightly",
             Need::CargoFuzz => "cargo-fuzz",
         }
@@ -105,7 +108,9 @@ impl Need {
             Need::PythonVenv => succeeds("python3", &["-c", "import venv, ensurepip"]),
             Need::PythonPackages => same(&place.requirements(), &place.installed_requirements()),
             Need::Linux => cfg!(target_os = "linux"),
-            Need::Root => is_root(),
+            Need::Mounting => {
+                is_root() || succeeds("unshare", &[NAMESPACE[0], NAMESPACE[1], NAMESPACE[2], "true"])
+            }
             Need::Nightly => succeeds("cargo", &["+nightly", "--version"]),
             Need::CargoFuzz => succeeds("cargo", &["fuzz", "--version"]),
         }
@@ -229,6 +234,16 @@ pub fn chromium() -> Option<PathBuf> {
     known.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
+/// `program`, able to mount file systems: see [`Need::Mounting`].
+pub fn able_to_mount(program: &str) -> Command {
+    if is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("unshare");
+    command.args(NAMESPACE).arg(program);
+    command
+}
+
 fn is_root() -> bool {
     succeeds("sh", &["-c", "test \"$(id -u)\" = 0"])
 }
@@ -255,6 +270,6 @@ mod tests {
     #[test]
     fn nothing_missing_needs_no_line() {
         assert_eq!(system_line(&[]), None);
-        assert_eq!(system_line(&[Need::PythonPackages, Need::Root]), None);
+        assert_eq!(system_line(&[Need::PythonPackages, Need::Mounting]), None);
     }
 }
