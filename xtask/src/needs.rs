@@ -244,6 +244,13 @@ pub fn able_to_mount(program: &str) -> Command {
     command
 }
 
+/// Tries it, in a namespace that ends with the try: in a container even root may not.
+fn can_mount() -> bool {
+    let trial = ["sh", "-c", "mount -t tmpfs tmpfs /tmp"];
+    let flags = if is_root() { &NAMESPACE[2..] } else { &NAMESPACE[..] };
+    succeeds("unshare", &[flags, &trial].concat())
+}
+
 fn is_root() -> bool {
     succeeds("sh", &["-c", "test \"$(id -u)\" = 0"])
 }
