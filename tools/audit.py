@@ -165,7 +165,7 @@ DEFINITION = {
     "slug": ID, "title": text(1, 300), "description?": text(0, 10000), "organiser?": text(0, 300), "rules": {1},
     "secrecy": {"open"}, "eligibility": {"open", "list"}, "results": {"live", "own-ballot", "at-close", "on-publish"},
     "revote": {"forbid", "last-counts"}, "ballots_per_voter": (1, 1000), "draw": {"server", "public", "none"},
-    "closing": {"at?": time, "after_voters?": ("or", (1, MANY), {"all"})}, "groups?": [text(1, 200), 1, 1000],
+    "closing": {"at?": time, "after_voters?": ("or", (1, MANY - 1), {"all"})}, "groups?": [text(1, 200), 1, 1000],
     "rehearsal_of?": ID, "follows?": ID, "round": (1, 2**32 - 1), "contest": [("or", ELECT, MOTION), 1, 50]}
 
 def read_definition(line):

@@ -116,11 +116,34 @@ pub struct GroupVotes {
     pub votes: Vec<u64>,
 }
 
-/// Reads a compact line: `None` unless writing it again gives the same bytes.
+/// Reads a compact line: `None` unless writing it again gives the same bytes, and its numbers are below 2^53.
 pub fn compact<T: Serialize + DeserializeOwned>(line: &[u8]) -> Option<T> {
+    if !has_small_numbers(line) {
+        return None;
+    }
     let value: T = serde_json::from_slice(line).ok()?;
     let again = serde_json::to_vec(&value).expect("lines hold nothing that JSON cannot");
     (again == line).then_some(value)
+}
+
+/// Whether every number outside of texts is below 2^53, so that sums of a few cannot overflow and every language reads
+/// the same.
+pub fn has_small_numbers(json: &[u8]) -> bool {
+    let mut is_text = false;
+    let mut at = 0;
+    while at < json.len() {
+        match json[at] {
+            b'"' => is_text = !is_text,
+            b'\\' if is_text => at += 1,
+            b'0'..=b'9' if !is_text => match plain_number(&json[at..]) {
+                Some((_, rest)) => at = json.len() - rest.len() - 1,
+                None => return false,
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    true
 }
 
 /// What a leaf line holds.
@@ -203,6 +226,16 @@ mod tests {
             b"{\"leaf\":0,\"act\":\xff}",
         ] {
             assert_eq!(leaf_line(wrong), None);
+        }
+    }
+
+    #[test]
+    fn numbers_are_below_two_to_the_53() {
+        assert!(has_small_numbers(
+            br#"{"a":9007199254740991,"b":[0,1],"c":"9007199254740992 \" 99999999999999999"}"#
+        ));
+        for wrong in [&br#"{"a":9007199254740992}"#[..], b"[123456789012345678901]", b"[1,01]"] {
+            assert!(!has_small_numbers(wrong));
         }
     }
 

@@ -150,7 +150,7 @@ fn find_line_feed(bytes: &[u8]) -> Option<usize> {
 /// A part of a block.
 type Part = (Arc<Vec<u8>>, Range<usize>);
 
-/// SHA-256 on a thread of its own: 110 ns of 600 a ballot.
+/// SHA-256 of the file on a thread of its own: about 100 ns a ballot, beside 450 for all the rest.
 struct Digest {
     parts: Option<SyncSender<Part>>,
     worker: Option<JoinHandle<Hash>>,

@@ -12,8 +12,8 @@ use proof::{Edge, Hash, LeafKind, leaf_hash, sha256};
 use crate::acts::{Acts, Place, State};
 use crate::count::{Marks, Recount, read_answers};
 use crate::form::{
-    CheckpointLine, Eligible, End, EndLine, Header, Leaf, Published, RollLine, compact, leaf_line,
-    result_bytes,
+    CheckpointLine, Eligible, End, EndLine, Header, Leaf, Published, RollLine, compact, has_small_numbers,
+    leaf_line, result_bytes,
 };
 use crate::lines::{LineError, Lines};
 use crate::receipts::Seen;
@@ -201,7 +201,9 @@ impl Pass {
         let Ok(text) = std::str::from_utf8(line) else { return false };
         let parsed = Definition::from_json(text).map_err(|error| error.to_string());
         match parsed {
-            Ok(definition) if definition.to_json() == text => self.definition = Some(definition),
+            Ok(definition) if definition.to_json() == text && has_small_numbers(line) => {
+                self.definition = Some(definition);
+            }
             Ok(_) => self.verdicts.fail(Check::Definition, Finding::new("it is not compact")),
             Err(what) => self.verdicts.fail(Check::Definition, Finding::new(what)),
         }
