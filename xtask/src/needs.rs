@@ -108,9 +108,7 @@ impl Need {
             Need::PythonVenv => succeeds("python3", &["-c", "import venv, ensurepip"]),
             Need::PythonPackages => same(&place.requirements(), &place.installed_requirements()),
             Need::Linux => cfg!(target_os = "linux"),
-            Need::Mounting => {
-                is_root() || succeeds("unshare", &[NAMESPACE[0], NAMESPACE[1], NAMESPACE[2], "true"])
-            }
+            Need::Mounting => can_mount(),
             Need::Nightly => succeeds("cargo", &["+nightly", "--version"]),
             Need::CargoFuzz => succeeds("cargo", &["fuzz", "--version"]),
         }
