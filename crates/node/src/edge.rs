@@ -23,6 +23,8 @@ pub struct ListedVoter {
 
 /// Sessions are numbered in blocks of this many, so that their voters fill bit sets densely.
 const SESSIONS_A_BLOCK: u64 = 1 << 16;
+/// Lines of a bulk request that share one look at the clock.
+const LINE_STAMPS: u64 = 256;
 /// Form tokens are cut to this many bytes.
 const FORM_BYTES: usize = 16;
 
@@ -31,6 +33,7 @@ pub struct Edge {
     shared: Arc<Shared>,
     rng: StdRng,
     numbers: Numbers,
+    line_stamps: std::ops::Range<u64>,
 }
 
 /// Deals session numbers: a random block, then one after the other.
@@ -63,7 +66,7 @@ impl Default for Numbers {
 
 impl Edge {
     pub(crate) fn new(shared: Arc<Shared>, seed: [u8; 32]) -> Self {
-        Edge { shared, rng: StdRng::from_seed(seed), numbers: Numbers::new() }
+        Edge { shared, rng: StdRng::from_seed(seed), numbers: Numbers::new(), line_stamps: 0..0 }
     }
 
     fn keys(&self) -> &Keys {
@@ -196,7 +199,9 @@ impl Edge {
     }
 
     /// An empty chunk for one bulk request.
-    pub fn new_chunk(&self, election: &ElectionHandle, with_receipts: bool) -> PreparedChunk {
+    pub fn new_chunk(&mut self, election: &ElectionHandle, with_receipts: bool) -> PreparedChunk {
+        // Stamps reserved for an earlier chunk would say that this one arrived then.
+        self.line_stamps = 0..0;
         PreparedChunk { election: election.index, bytes: Vec::new(), ballots: Vec::new(), with_receipts }
     }
 
@@ -210,7 +215,7 @@ impl Edge {
         answers: &EncodedAnswers,
         group: Option<u16>,
     ) {
-        let stamp = self.stamp();
+        let stamp = self.line_stamp();
         let start = chunk.bytes.len();
         self.write(&mut chunk.bytes, election, voter, key, answers, group, stamp);
         let leaf = leaf_hash(LeafKind::Ballot, &chunk.bytes[start..]);
@@ -223,6 +228,15 @@ impl Edge {
             start: u32::try_from(start).expect("a chunk is limited"),
             length: u32::try_from(chunk.bytes.len() - start).expect("a chunk is limited"),
         });
+    }
+
+    /// A stamp for a line: the clock is read once for a few hundred of them.
+    fn line_stamp(&mut self) -> Hlc {
+        if self.line_stamps.is_empty() {
+            let first = self.shared.stamps(LINE_STAMPS).0;
+            self.line_stamps = first..first + LINE_STAMPS;
+        }
+        Hlc(self.line_stamps.next().expect("just filled"))
     }
 
     #[allow(clippy::too_many_arguments)] // an opening has that many fields

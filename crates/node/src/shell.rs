@@ -180,8 +180,13 @@ impl Shared {
     }
 
     pub fn stamp(&self) -> Hlc {
+        self.stamps(1)
+    }
+
+    /// The first of `count` stamps in a row, which nobody else gets.
+    pub fn stamps(&self, count: u64) -> Hlc {
         let now = self.now();
-        let next = |last: u64| Some(Hlc(last).next(now).0);
+        let next = |last: u64| Some(Hlc(last).next(now).0 + count - 1);
         let last = self.hlc.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         Hlc(last.unwrap_or_else(|last| last)).next(now)
     }

@@ -69,7 +69,7 @@ impl Limits {
         bulk_line_bytes_max: 64 * 1024,
         bulk_chunks_max: 8,
         subscribers_max: 12_000,
-        snapshots_per_second: 4,
+        snapshots_per_second: 5,
         heartbeat_seconds: 15,
         record_downloads_max: 16,
         ballots_per_voter_per_second: 5,
