@@ -94,7 +94,7 @@ fn after_a_crash_it_says_from_where_to_feed_it() {
 fn a_crash_at_any_operation_leaves_a_beginning() {
     let script = |storage: &FaultyStorage| -> Result<(), IndexError> {
         let mut index = Index::open(storage.clone(), ID, Threads::CallerOnly)?;
-        for round in 0..6 {
+        for round in 0..8 {
             feed(&mut index, round * 1000, 1000);
             index.flush()?;
         }
@@ -103,7 +103,7 @@ fn a_crash_at_any_operation_leaves_a_beginning() {
     let storage = FaultyStorage::new(0);
     script(&storage).unwrap();
     let operations = storage.operations();
-    assert!(storage.contents().len() < 6, "runs were merged");
+    assert!(storage.contents().len() < 8, "runs were merged");
     for operation in 1..=operations {
         let storage = FaultyStorage::new(operation);
         storage.crash_at_operation(operation);

@@ -10,7 +10,7 @@ use crate::{LedgerId, Storage};
 
 /// Runs of like size that are merged into one, and the factor between sizes that count as like. High, because ballots
 /// come by the million and look-ups are rare: at 4 merging took a fifth of the processor under a bulk load.
-const FAN: usize = 16;
+const FAN: usize = 8;
 /// Rows merged between two looks at whether a buffer is waiting.
 const ROWS_BETWEEN_LOOKS: u64 = 65_536;
 
