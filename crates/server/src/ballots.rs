@@ -106,7 +106,7 @@ fn prepare(
         }
         (auth::Caster::Gateway | auth::Caster::Officer, None) => {
             let sentence = "an officer or a gateway has to name the voter";
-            return Err(Problem::new(&problem::MALFORMED_JSON, sentence).at("voter"));
+            return Err(Problem::new(&problem::INVALID_VALUE, sentence).at("voter"));
         }
         (auth::Caster::Gateway | auth::Caster::Officer, Some(text)) => {
             named_voter(election, text, request.group.as_deref()).map_err(|error| views::rejection(&error))?
@@ -171,8 +171,9 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Problem> {
         return Ok(IdempotencyKey::NONE);
     };
     let text = value.to_str().unwrap_or_default();
-    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        let sentence = "an idempotency key has 1 to 255 visible ASCII characters";
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX || !is_visible {
+        let sentence = "an idempotency key has 1 to 255 visible ASCII characters and no spaces";
         return Err(Problem::new(&problem::MALFORMED_HEADER, sentence).at("Idempotency-Key"));
     }
     Ok(IdempotencyKey::from_text(text))
