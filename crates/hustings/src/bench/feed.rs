@@ -109,7 +109,8 @@ pub fn run(context: &Context, args: &FeedArgs) -> anyhow::Result<Report> {
     let received = Received::read(&out)?;
     let (from_stamp, from_acknowledgement) = latencies(&received, &acknowledged);
     report.figure("receptions", received.receptions.len() as f64 / elapsed, "/s");
-    report.figure("snapshots", received.snapshots.len() as f64 / elapsed, "/s");
+    let each_second = received.receptions.len() as f64 / elapsed / subscribers.max(1) as f64;
+    report.figure("snapshots", each_second, "/s and subscriber");
     report.latencies("from the snapshot's stamp", &from_stamp, Some(100.0));
     report.latencies("from the oldest new ballot's acknowledgement", &from_acknowledgement, Some(300.0));
     let each = |after: u64| after.saturating_sub(resident_before) as f64 / 1024.0 / subscribers as f64;

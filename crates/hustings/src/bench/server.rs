@@ -36,7 +36,7 @@ impl Server {
         let log = data.with_extension("log");
         let mut command = Command::new(program()?);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
-        command.env("HUSTINGS_OFFICER_TOKEN", OFFICER_TOKEN).env("HUSTINGS_LIMITS", LIMITS);
+        command.env("HUSTINGS_OFFICER_TOKEN", OFFICER_TOKEN).env("HUSTINGS_LIMIT", LIMITS);
         command.env("HUSTINGS_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::options().create(true).append(true).open(&log)?);
         let began = clock::now();

@@ -3,7 +3,8 @@
 //! As VoltDB and BenchBase define it: a vote names a phone number and a contestant; it is refused when there is no
 //! such contestant or the number has used up its votes; it is counted for the contestant in the state of the
 //! number's area code, `XX` when the code belongs to none. Half of the callers follow their area's favourite; one
-//! in a hundred names a contestant who is not there. Here the gateway looks up the state and sends it as `group`.
+//! in a hundred names a contestant who is not there. Here the gateway looks up the state and sends it as `group`, and
+//! one caller in twenty calls again, so that the limit is met, which ten million numbers an area never bring about.
 
 use std::collections::HashMap;
 
@@ -22,6 +23,7 @@ const CONTESTANTS: usize = 6;
 /// The number of a contestant who is not there: one vote in a hundred names it.
 const NOBODY: usize = CONTESTANTS;
 const VOTES_PER_NUMBER: u16 = 2;
+const NUMBERS_PER_AREA: u64 = 10_000_000;
 
 #[derive(clap::Args, Debug)]
 pub struct VoterArgs {
@@ -32,6 +34,10 @@ pub struct VoterArgs {
     #[arg(long, value_name = "N")]
     pub single_calls: Option<u64>,
 }
+
+/// One call in so many is from a number that called a short while ago.
+const REDIALS_ONE_IN: u64 = 20;
+const RECENT: usize = 1024;
 
 /// One call: all of a vote.
 #[derive(Clone, Copy)]
@@ -45,6 +51,8 @@ struct Call {
 struct Caller {
     random: SplitMix,
     areas: Vec<(u64, usize)>,
+    /// Numbers that called last, with their states.
+    recent: Vec<(u64, usize)>,
     /// Calls accepted and calls for a contestant there is, per number.
     numbers: HashMap<u64, (u16, u16)>,
     /// Accepted, per contestant and state.
@@ -83,6 +91,7 @@ impl Caller {
         Self {
             random: SplitMix(seed),
             areas,
+            recent: Vec::with_capacity(RECENT),
             numbers: HashMap::new(),
             totals: vec![[0; CONTESTANTS]; STATES.len() + 1],
             accepted: 0,
@@ -93,14 +102,29 @@ impl Caller {
     }
 
     fn next(&mut self) -> Call {
-        let (code, state) = self.areas[self.random.below(self.areas.len() as u64) as usize];
-        let phone = code * 10_000_000 + self.random.below(10_000_000);
+        let (phone, state) = self.number();
         let contestant = match self.random.below(200) {
             0 | 1 => NOBODY,
-            draw if draw.is_multiple_of(2) => (code % CONTESTANTS as u64) as usize,
+            draw if draw.is_multiple_of(2) => (phone / NUMBERS_PER_AREA) as usize % CONTESTANTS,
             _ => self.random.below(CONTESTANTS as u64) as usize,
         };
         Call { phone, contestant, state }
+    }
+
+    /// Who calls, and from which state.
+    fn number(&mut self) -> (u64, usize) {
+        if self.recent.len() == RECENT && self.random.below(REDIALS_ONE_IN) == 0 {
+            return self.recent[self.random.below(RECENT as u64) as usize];
+        }
+        let (code, state) = self.areas[self.random.below(self.areas.len() as u64) as usize];
+        let number = (code * NUMBERS_PER_AREA + self.random.below(NUMBERS_PER_AREA), state);
+        if self.recent.len() < RECENT {
+            self.recent.push(number);
+        } else {
+            let place = self.random.below(RECENT as u64) as usize;
+            self.recent[place] = number;
+        }
+        number
     }
 
     /// Hears how a call ended: accepted, or refused with what the server said.
@@ -220,7 +244,7 @@ pub fn run(context: &Context, args: &VoterArgs) -> anyhow::Result<Report> {
     report.method(format!(
         "the Voter workload: {calls} calls in bulk, then {single_calls} as single requests of a gateway; phone number, \
          one of {CONTESTANTS} contestants, at most {VOTES_PER_NUMBER} votes a number, totals per contestant and \
-         {} states and `XX`; 1 % name a contestant who is not there; durable",
+         {} states and `XX`; 1 % name a contestant who is not there, one in {REDIALS_ONE_IN} calls again; durable",
         STATES.len()
     ));
     let server = Server::start(&context.folder().join("voter"))?;
@@ -378,7 +402,8 @@ mod tests {
         let nobody = share(&|call| call.contestant == NOBODY);
         assert!((0.008..0.012).contains(&nobody), "{nobody}");
         // Half by favour, and a sixth of the other half by chance.
-        let favourite = share(&|call| call.contestant as u64 == call.phone / 10_000_000 % CONTESTANTS as u64);
+        let favourite =
+            share(&|call| call.contestant as u64 == call.phone / NUMBERS_PER_AREA % CONTESTANTS as u64);
         assert!((0.56..0.60).contains(&favourite), "{favourite}");
     }
 }

@@ -67,7 +67,7 @@ pub fn run(context: &Context, args: &PeersArgs) -> anyhow::Result<Report> {
     if let Some(postgres) = &postgres {
         for clients in OTHER_CLIENTS {
             let round = postgres.round(clients, secs)?;
-            add_round(&mut report, &format!("PostgreSQL, {clients} clients"), round);
+            add_round(&mut report, &format!("PostgreSQL, clients: {clients}"), round);
         }
     }
     let mut all = Rounds::default();
@@ -136,12 +136,12 @@ fn our_round(
 fn compare(all: &Rounds, report: &mut Report) {
     let ours = median(&all.ours);
     let ours_with_as_many_clients = median(&all.ours_with_as_many_clients);
-    add_round(report, &format!("Hustings, {LANES} clients"), ours);
-    add_round(report, &format!("Hustings, {CLIENTS} clients"), ours_with_as_many_clients);
+    add_round(report, &format!("Hustings, clients: {LANES}"), ours);
+    add_round(report, &format!("Hustings, clients: {CLIENTS}"), ours_with_as_many_clients);
     report.note(format!("Hustings, rounds: {}", listed(&all.ours)));
     if !all.postgres.is_empty() {
         let postgres = median(&all.postgres);
-        add_round(report, &format!("PostgreSQL, {CLIENTS} clients"), postgres);
+        add_round(report, &format!("PostgreSQL, clients: {CLIENTS}"), postgres);
         report.note(format!("PostgreSQL, rounds: {}", listed(&all.postgres)));
         let ratio = ours.per_second / postgres.per_second;
         report.aimed("Hustings to PostgreSQL", ratio, "times", Aim::AtLeast(2.0));
@@ -150,7 +150,7 @@ fn compare(all: &Rounds, report: &mut Report) {
     }
     if !all.redis.is_empty() {
         let redis = median(&all.redis);
-        add_round(report, "Redis, 50 clients", redis);
+        add_round(report, "Redis, clients: 50", redis);
         report.note(format!("Redis, rounds: {}", listed(&all.redis)));
         report.figure("Hustings to Redis", ours.per_second / redis.per_second, "times");
     }
