@@ -94,6 +94,21 @@ fn write_evidence(path: &Path, all: &[Evidence]) -> Result<()> {
     Ok(())
 }
 
+/// Who signed the two statements that contradict each other.
+fn whose_keys(evidence: &Evidence) -> String {
+    let (node, key) = (evidence.receipt.node, evidence.receipt.public_key());
+    if evidence.is_by_one_key() {
+        return format!(
+            "Both statements are signed by the key of node {node}; that the key was the node's is for you to know:\n{key:?}"
+        );
+    }
+    format!(
+        "The receipt is signed by node {node} with the key\n{key:?}\nand the record by node {} of a later epoch, with a key of its own; \
+         the record's `epoch` act names it.",
+        evidence.record.node
+    )
+}
+
 /// Checks what an audit printed, for somebody who was not there.
 pub fn check_evidence(args: EvidenceArgs, form: Form) -> Result<Exit> {
     let Kept { name, text } = kept(&args.file)?;
@@ -103,10 +118,7 @@ pub fn check_evidence(args: EvidenceArgs, form: Form) -> Result<Exit> {
     let value = json!({"holds": verdict.is_ok(), "claim": evidence.claim,
         "why_not": verdict.as_ref().err().map(ToString::to_string), "key": evidence.receipt.public_key()});
     form.result(&value, || match &verdict {
-        Ok(()) => format!(
-            "It holds: {}\nBoth statements are signed by the key of node {}; that the key was the node's is for you to know:\n{:?}",
-            evidence.claim, evidence.receipt.node, evidence.receipt.public_key()
-        ),
+        Ok(()) => format!("It holds: {}\n{}", evidence.claim, whose_keys(&evidence)),
         Err(why) => format!("It does not hold: {why}"),
     });
     Ok(if verdict.is_ok() { Exit::Ok } else { Exit::No })
