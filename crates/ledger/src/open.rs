@@ -125,6 +125,7 @@ impl<F: StorageFile> Found<F> {
 
     /// Makes the log on disk what was found.
     ///
+    /// The last segment's name may not be on disk yet, where the process ended between giving it and syncing the folder.
     /// The last entry may have been read from pages that a failed sync left behind, which no later sync would write:
     /// it is written again, the same bytes, and marked once it is safe.
     fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<(), LedgerError> {
@@ -137,6 +138,9 @@ impl<F: StorageFile> Found<F> {
                 LedgerError::SyncFailed { path: path(), source }
             }
         };
+        storage
+            .sync_folder()
+            .map_err(|source| LedgerError::SyncFailed { path: storage.folder(), source })?;
         if let Some(cut) = self.cut.as_ref().filter(|_| !is_off(Mutation::Cut)) {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
