@@ -15,6 +15,7 @@ const TAG_OFFICER: u8 = 2;
 const NO_NUMBER: u64 = u64::MAX;
 /// Bytes of a cast before its opening.
 pub const CAST_HEAD_BYTES: usize = 1 + 8 + 4 + 8 + 4;
+const OFFICER_HEAD_BYTES: usize = 1 + 8 + 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
@@ -163,6 +164,24 @@ pub fn write_officer(batch: &mut Vec<u8>, stamp: Hlc, command: &OfficerCommand) 
     batch.extend_from_slice(&stamp.0.to_be_bytes());
     batch.extend_from_slice(&u32::try_from(json.len()).expect("definitions are limited").to_be_bytes());
     batch.extend_from_slice(&json);
+}
+
+/// Hands each cast's election and opening to `visit`, as far as the batch can be read; officers' commands are skipped.
+pub fn visit_casts(payload: &[u8], mut visit: impl FnMut(ElectionIndex, &[u8])) {
+    let mut rest = payload;
+    while let Some(tag) = rest.first() {
+        let head = if *tag == TAG_CAST { CAST_HEAD_BYTES } else { OFFICER_HEAD_BYTES };
+        let Some((start, after)) = rest.split_at_checked(head) else { return };
+        let (before, length) = start.split_last_chunk::<4>().expect("every head ends with a length");
+        let Some((body, after)) = after.split_at_checked(u32::from_be_bytes(*length) as usize) else {
+            return;
+        };
+        if *tag == TAG_CAST {
+            let election = before[9..].first_chunk::<4>().expect("a cast's head names the election");
+            visit(ElectionIndex(u32::from_be_bytes(*election)), body);
+        }
+        rest = after;
+    }
 }
 
 /// Reads a batch's commands in order; stops after the first that cannot be read.

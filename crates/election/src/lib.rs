@@ -18,6 +18,7 @@ pub mod roll;
 pub mod room;
 pub mod snapshot;
 pub mod state;
+pub mod tags;
 pub mod tally;
 pub mod time;
 pub mod voted;

@@ -134,10 +134,8 @@ fn write_voted(bytes: &mut Vec<u8>, voted: &Voted) {
         Voted::Once { numbers, tags } => {
             bytes.push(0);
             write_numbers(bytes, numbers);
-            let mut sorted: Vec<&VoterTag> = tags.iter().collect();
-            sorted.sort_unstable();
-            put_u64(bytes, sorted.len() as u64);
-            sorted.into_iter().for_each(|tag| bytes.extend_from_slice(&tag.0));
+            put_u64(bytes, tags.len() as u64);
+            tags.iter().for_each(|tag| bytes.extend_from_slice(&tag.0));
         }
         Voted::Capped { cap, cast, keys } => {
             bytes.push(1);
@@ -194,7 +192,7 @@ fn read_voted(reader: &mut Reader<'_>) -> Result<Voted, SnapshotError> {
         [0] => {
             let numbers = read_numbers(reader)?;
             let count = reader.count(16)?;
-            let mut tags = TagSet::with_capacity_and_hasher(count, Default::default());
+            let mut tags = TagSet::with_capacity(count);
             for _ in 0..count {
                 tags.insert(VoterTag(reader.array()?));
             }

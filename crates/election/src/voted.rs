@@ -5,7 +5,7 @@
 //! allowed or the last one counts, a map entry per voter.
 
 use crate::ids::{IdempotencyKey, LeafIndex, Voter, VoterTag};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 const BLOCK_BITS: u32 = 16;
@@ -34,7 +34,7 @@ impl Hasher for TagHasher {
 }
 
 pub type TagBuild = BuildHasherDefault<TagHasher>;
-pub type TagSet = HashSet<VoterTag, TagBuild>;
+pub use crate::tags::TagSet;
 
 /// A set of dense numbers: blocks of bits, made when first touched.
 #[derive(Clone, Default, Debug)]

@@ -9,7 +9,7 @@ use crate::clock::ClockReading;
 use crate::identity::Keys;
 use crate::receipt::{CastReceipt, ReceiptContext};
 use election::ballot::Opening;
-use election::command::{Batch, DrawSource, write_cast, write_officer};
+use election::command::{Batch, BatchError, DrawSource, visit_casts, write_cast, write_officer};
 use election::definition::Draw;
 use election::{
     Cast, Command, ElectionIndex, ElectionState, Event as Outcome, EventKind, Hlc, IdempotencyKey, LeafIndex,
@@ -288,9 +288,20 @@ enum Waiting<T> {
 
 /// A command of the batch under way, in the batch's order.
 enum Item<T> {
-    Cast { ticket: T, leaf: Hash },
-    Line { chunk: usize, line: u32, leaf: Hash },
+    Cast {
+        ticket: T,
+        leaf: Hash,
+    },
+    Line {
+        chunk: usize,
+        line: u32,
+        leaf: Hash,
+    },
     Officer(Option<T>),
+    /// Read back from the log, its leaf hashed beforehand; nobody waits for it.
+    Replayed {
+        leaf: Hash,
+    },
 }
 
 struct ChunkProgress<T> {
@@ -505,6 +516,8 @@ impl<T> Core<T> {
     fn fill_from_chunk(&mut self, slot: usize, window: &mut Window<T>, effects: &mut Effects<T>) {
         let progress = self.chunks[slot].as_mut().expect("a waiting chunk has its slot");
         let lines = progress.chunk.ballots.len();
+        let ahead = progress.chunk.ballots.iter().skip(progress.next_line).take(self.limits.max_concurrent);
+        ahead.for_each(|ballot| self.state.touch(progress.chunk.election, &ballot.tag));
         while progress.next_line < lines {
             if window.items.len() >= self.limits.max_concurrent || window.bytes >= BATCH_BYTES_SOFT {
                 self.waiting.push_front(Waiting::Chunk(slot));
@@ -625,7 +638,7 @@ impl<T> Core<T> {
                     effects.answers.push((ticket, Answer::Refused(SubmitError::StorageFull)));
                 }
                 // A rule without a ticket is proposed again: a lot from its set, a deadline by the clock.
-                Item::Officer(None) => {}
+                Item::Officer(None) | Item::Replayed { .. } => {}
                 Item::Line { chunk, line, .. } => {
                     let progress = self.chunks[chunk].as_mut().expect("a chunk stays until it is answered");
                     progress.answer(line as usize, BulkAnswer::Refused(SubmitError::StorageFull));
@@ -658,12 +671,33 @@ impl<T> Core<T> {
         position: Position,
         payload: &[u8],
         effects: &mut Effects<T>,
-    ) -> Result<(), election::command::BatchError> {
+    ) -> Result<(), BatchError> {
+        self.replay_hashed(position, payload, &leaf_hashes(payload), effects)
+    }
+
+    /// As [`Core::replay`], with the leaves of the entry's ballots from [`leaf_hashes`].
+    pub fn replay_hashed(
+        &mut self,
+        position: Position,
+        payload: &[u8],
+        leaves: &[Hash],
+        effects: &mut Effects<T>,
+    ) -> Result<(), BatchError> {
+        visit_casts(payload, |election, opening| {
+            if let Some(tag) = opening.get(52..68).and_then(|tag| tag.try_into().ok()) {
+                self.state.touch(election, &VoterTag(tag));
+            }
+        });
+        let mut leaves = leaves.iter();
         let mut pending = Vec::new();
         for logged in Batch::new(payload) {
             let logged = logged?;
             self.hlc = self.hlc.max(logged.stamp);
-            self.apply_one(position, logged, None, &mut pending, effects);
+            let item = match logged.command {
+                Command::Cast(_) => leaves.next().map(|leaf| Item::Replayed { leaf: *leaf }),
+                Command::Officer(_) => None,
+            };
+            self.apply_one(position, logged, item, &mut pending, effects);
         }
         Ok(())
     }
@@ -715,7 +749,7 @@ impl<T> Core<T> {
             unreachable!("a cast is accepted as a cast");
         };
         let hash = match &item {
-            Some(Item::Cast { leaf, .. } | Item::Line { leaf, .. }) => *leaf,
+            Some(Item::Cast { leaf, .. } | Item::Line { leaf, .. } | Item::Replayed { leaf }) => *leaf,
             _ => leaf_hash(LeafKind::Ballot, cast.opening),
         };
         let tree = &mut self.trees[cast.election.0 as usize];
@@ -980,6 +1014,13 @@ impl<T> ChunkProgress<T> {
         *slot = Some(answer);
         self.unanswered -= 1;
     }
+}
+
+/// Leaf hashes of a batch's ballots, in order. Needs no state, so it can be done ahead and on another thread.
+pub fn leaf_hashes(payload: &[u8]) -> Vec<Hash> {
+    let mut leaves = Vec::new();
+    visit_casts(payload, |_, opening| leaves.push(leaf_hash(LeafKind::Ballot, opening)));
+    leaves
 }
 
 struct Window<T> {

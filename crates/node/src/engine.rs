@@ -3,7 +3,7 @@
 
 use crate::caches::{Caches, Disks, ElectionReaders, Snapshot, SnapshotTree};
 use crate::clock::ClockReading;
-use crate::core::{Core, CoreLimits, Effects, Event};
+use crate::core::{Core, CoreLimits, Effects, Event, leaf_hashes};
 use crate::error::NodeError;
 use crate::identity::{Identity, Keys};
 #[cfg(feature = "mutation")]
@@ -13,9 +13,13 @@ use election::{ElectionIndex, Hlc, OfficerCommand};
 use ledger::index::IndexReader;
 use ledger::{
     Entry, EntryKind, Ledger, LedgerError, LedgerId, LedgerOptions, Log, LogPoint, NewEntry, Position,
-    Reader, Storage,
+    Reader, Recovery, Storage, Threads,
 };
+use proof::Hash;
+use std::sync::mpsc::{channel, sync_channel};
 
+/// Entries hashed ahead of those that are applied, at a start.
+const ENTRIES_AHEAD: usize = 8;
 /// Entries of this kind hold a batch of `election` commands.
 pub const KIND_COMMANDS: EntryKind = EntryKind(1);
 
@@ -74,7 +78,7 @@ impl From<LedgerError> for Replay {
     }
 }
 
-impl<S: Storage, T> Engine<S, T> {
+impl<S: Storage, T: Send> Engine<S, T> {
     /// Opens or founds the ledger on `disks`, and replays it.
     pub fn open(
         disks: Disks<S>,
@@ -298,13 +302,50 @@ fn make<S: Storage, T>(disks: &Disks<S>, config: &EngineConfig) -> Result<Engine
     Ok(engine(core, ledger, caches, config))
 }
 
-fn replay<S: Storage, T>(
+/// Folds the log, from its beginning or from a snapshot on.
+struct Replayer<'a, S: Storage, T> {
+    disks: &'a Disks<S>,
+    config: &'a EngineConfig,
+    core: Core<T>,
+    caches: Option<Caches<S>>,
+    effects: Effects<T>,
+}
+
+impl<S: Storage, T> Replayer<'_, S, T> {
+    fn take(&mut self, point: LogPoint, payload: &[u8], leaves: &[Hash]) -> Result<(), Replay> {
+        let failed = |what: String| Replay::Failed(NodeError::Entry { position: point.position.0, what });
+        self.core
+            .replay_hashed(point.position, payload, leaves, &mut self.effects)
+            .map_err(|error| failed(error.to_string()))?;
+        if self.caches.is_none()
+            && let Some(facts) = &self.core.state().ledger
+        {
+            self.caches = Some(open_caches(self.disks, LedgerId(facts.ledger.0), self.config)?);
+        }
+        let caches = self.caches.as_mut();
+        let caches =
+            caches.ok_or_else(|| failed("the ledger does not begin with its founding".to_owned()))?;
+        caches.write(point, &mut self.effects);
+        self.effects.changed.clear();
+        Ok(())
+    }
+}
+
+/// An entry on its way from the thread that reads and hashes to the one that applies.
+#[derive(Default)]
+struct Hashed {
+    point: Option<LogPoint>,
+    payload: Vec<u8>,
+    leaves: Vec<Hash>,
+}
+
+fn replay<S: Storage, T: Send>(
     disks: &Disks<S>,
     config: &EngineConfig,
     snapshot: Option<Snapshot>,
 ) -> Result<(Engine<S, T>, Option<String>), Replay> {
-    let mut core: Core<T> = Core::new(config.keys.clone(), config.limits, config.seed);
-    let mut caches = None;
+    let core: Core<T> = Core::new(config.keys.clone(), config.limits, config.seed);
+    let mut replayer = Replayer { disks, config, core, caches: None, effects: Effects::new() };
     let mut start = LogPoint::START;
     match snapshot {
         Some(snapshot) => {
@@ -313,58 +354,87 @@ fn replay<S: Storage, T>(
             if !opened.fit(&snapshot).map_err(Replay::Failed)? {
                 return Err(Replay::StaleCache);
             }
-            caches = Some(opened);
+            replayer.caches = Some(opened);
             start = snapshot.point;
-            core.restore(snapshot.state, snapshot.trees, Hlc(snapshot.hlc));
+            replayer.core.restore(snapshot.state, snapshot.trees, Hlc(snapshot.hlc));
         }
         None => Caches::wipe(disks).map_err(Replay::Failed)?,
     }
-    let mut effects = Effects::new();
+    let (ledger, recovery) = match config.options.threads {
+        Threads::CallerOnly => {
+            let take = |point, payload: &[u8]| replayer.take(point, payload, &leaf_hashes(payload));
+            open_from(disks, config, start, take)?
+        }
+        Threads::Helpers => open_hashing_ahead(disks, config, start, &mut replayer)?,
+    };
+    // A ledger without entries was made and killed before its founding was logged: it is founded now.
+    let caches = match replayer.caches {
+        Some(caches) => caches,
+        None => open_caches(disks, ledger.id(), config)?,
+    };
+    Ok((engine(replayer.core, ledger, caches, config), recovery.cut.map(|cut| cut.to_string())))
+}
+
+/// Opens the ledger and hands every entry behind `start` to `take`.
+fn open_from<S: Storage>(
+    disks: &Disks<S>,
+    config: &EngineConfig,
+    start: LogPoint,
+    mut take: impl FnMut(LogPoint, &[u8]) -> Result<(), Replay>,
+) -> Result<(Ledger<S>, Recovery), Replay> {
     let mut has_seen_start = start == LogPoint::START;
-    let opened =
-        Ledger::open(disks.ledger.clone(), config.options, |entry: Entry<'_>| -> Result<(), Replay> {
-            if entry.header.position <= start.position {
-                if entry.header.position == start.position {
-                    has_seen_start = true;
-                    return if entry.hash == start.hash { Ok(()) } else { Err(Replay::StaleCache) };
-                }
-                return Ok(());
-            }
-            if entry.header.kind != KIND_COMMANDS {
-                let what = format!("its kind {} is not known", entry.header.kind.0);
-                return Err(Replay::Failed(NodeError::Entry { position: entry.header.position.0, what }));
-            }
-            core.replay(entry.header.position, entry.payload, &mut effects).map_err(|error| {
-                Replay::Failed(NodeError::Entry {
-                    position: entry.header.position.0,
-                    what: error.to_string(),
-                })
-            })?;
-            let id = core.state().ledger.as_ref().map(|facts| LedgerId(facts.ledger.0));
-            if caches.is_none()
-                && let Some(id) = id
-            {
-                caches = Some(open_caches(disks, id, config)?);
-            }
-            let caches = caches.as_mut().ok_or_else(|| {
-                let what = "the ledger does not begin with its founding".to_owned();
-                Replay::Failed(NodeError::Entry { position: entry.header.position.0, what })
-            })?;
-            caches.write(entry.point(), &mut effects);
-            effects.changed.clear();
-            Ok(())
-        });
-    let (ledger, recovery) = opened?;
+    let visit = |entry: Entry<'_>| -> Result<(), Replay> {
+        let position = entry.header.position;
+        if position <= start.position {
+            has_seen_start |= position == start.position;
+            let is_other = position == start.position && entry.hash != start.hash;
+            return if is_other { Err(Replay::StaleCache) } else { Ok(()) };
+        }
+        if entry.header.kind != KIND_COMMANDS {
+            let what = format!("its kind {} is not known", entry.header.kind.0);
+            return Err(Replay::Failed(NodeError::Entry { position: position.0, what }));
+        }
+        take(entry.point(), entry.payload)
+    };
+    let opened = Ledger::open(disks.ledger.clone(), config.options, visit)?;
     if !has_seen_start {
         // The snapshot was taken of entries that had been committed: this is a loss, not a cache to be thrown away.
         return Err(Replay::Failed(NodeError::EntriesMissing));
     }
-    // A ledger without entries was made and killed before its founding was logged: it is founded now.
-    let caches = match caches {
-        Some(caches) => caches,
-        None => open_caches(disks, ledger.id(), config)?,
-    };
-    Ok((engine(core, ledger, caches, config), recovery.cut.map(|cut| cut.to_string())))
+    Ok(opened)
+}
+
+/// As [`open_from`], with reading and hashing on this thread and applying on another: half the time on two cores.
+fn open_hashing_ahead<S: Storage, T: Send>(
+    disks: &Disks<S>,
+    config: &EngineConfig,
+    start: LogPoint,
+    replayer: &mut Replayer<'_, S, T>,
+) -> Result<(Ledger<S>, Recovery), Replay> {
+    std::thread::scope(|scope| {
+        let (send, received) = sync_channel::<Hashed>(ENTRIES_AHEAD);
+        let (give_back, spare) = channel::<Hashed>();
+        let applying = scope.spawn(move || -> Result<(), Replay> {
+            for entry in received {
+                replayer.take(entry.point.expect("set when sent"), &entry.payload, &entry.leaves)?;
+                // The reader may have ended; then nobody needs the buffers.
+                let _ = give_back.send(entry);
+            }
+            Ok(())
+        });
+        let opened = open_from(disks, config, start, |point, payload| {
+            let mut entry = spare.try_recv().unwrap_or_default();
+            entry.point = Some(point);
+            entry.payload.clear();
+            entry.payload.extend_from_slice(payload);
+            entry.leaves = leaf_hashes(payload);
+            // The other side only ends early with an error of its own, which is the one that counts.
+            send.send(entry).map_err(|_| Replay::StaleCache)
+        });
+        drop(send);
+        applying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        opened
+    })
 }
 
 fn open_caches<S: Storage>(
