@@ -50,7 +50,7 @@ impl Numbers {
 
     /// The next number. Blocks are drawn from 2^47, so two dealers meet with a chance that can be neglected.
     pub fn deal(&mut self, rng: &mut impl Rng) -> u64 {
-        if self.next % SESSIONS_A_BLOCK == 0 {
+        if self.next.is_multiple_of(SESSIONS_A_BLOCK) {
             self.next = (rng.next_u64() >> 17) * SESSIONS_A_BLOCK;
         }
         self.next += 1;
