@@ -53,7 +53,7 @@ fn opening(state: &State, (voter, key, choices): &Attempt) -> Vec<u8> {
 
 /// Half of the voters are kept by number, half by tag.
 fn cast<'a>(state: &State, voter: u8, opening: &'a [u8]) -> Cast<'a> {
-    let number = (voter % 2 == 0).then_some(u64::from(voter) << 40);
+    let number = voter.is_multiple_of(2).then_some(u64::from(voter) << 40);
     Cast { election: state.elections()[0].index, number, opening }
 }
 
