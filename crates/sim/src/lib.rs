@@ -11,7 +11,7 @@
 //! sim.run(Faults::Any, 20)?;   // after every turn, every invariant holds
 //! sim.run(Faults::None, 10)?;  // healed: it must converge and serve
 //! let finished = sim.finish()?;
-//! assert!(finished.stats.ballots_sent > 0);
+//! assert!(finished.stats.get("ballot sent") > 0);
 //! # Ok::<(), sim::Broken>(())
 //! ```
 
@@ -29,7 +29,9 @@ mod random;
 mod record;
 mod runs;
 mod sim;
+mod stats;
 
 pub use broken::{Broken, Promise};
 pub use runs::{each_seed, seeds};
-pub use sim::{Faults, Finished, Sim, Stats};
+pub use sim::{Faults, Finished, Sim};
+pub use stats::Stats;

@@ -33,13 +33,13 @@ fn a_node_keeps_its_promises_under_faults() {
         total.add(&finished.stats);
         Ok(())
     });
-    println!("{} faults; {total:?}", total.faults());
+    println!("{} faults\n{total}", total.faults());
 }
 
 #[test]
 fn a_node_without_faults_serves_everybody() {
     each_seed("a_node_without_faults_serves_everybody", 2, |seed| {
-        let mut sim = Sim::new(seed)?;
+        let mut sim = Sim::new_in_peace(seed)?;
         sim.run(Faults::None, 100)?;
         let finished = sim.finish()?;
         assert_eq!(finished.stats.faults(), 0);

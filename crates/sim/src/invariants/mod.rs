@@ -3,6 +3,7 @@
 
 pub mod acknowledged;
 pub mod closed;
+pub mod feed;
 pub mod one_voter;
 pub mod only_committed;
 pub mod refused;
