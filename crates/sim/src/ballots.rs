@@ -140,8 +140,7 @@ fn make(
     let voter = &plan.voters[wish.voter];
     let group = if plan.is_list { voter.group } else { wish.group };
     let extras = Extras { weight: voter.weight, group, stamp: Some(stamp), click: None };
-    let mut fields =
-        OpeningFields { nonce, election: id, shard: 0, voter: voter.tag, key: wish.key, extras };
+    let mut fields = OpeningFields { nonce, election: id, shard: 0, voter: voter.tag, key: wish.key, extras };
     spoil(&mut fields);
     let mut opening = Vec::new();
     write_opening(&mut opening, &fields, encode_indices(&wish.choices).as_bytes());

@@ -125,12 +125,7 @@ impl Officers {
     }
 
     /// A public lot, where one is to be drawn and the root is there to draw it with.
-    fn draw(
-        &mut self,
-        election: &PlainElection,
-        index: usize,
-        engine: &SimEngine,
-    ) -> Option<OfficerCommand> {
+    fn draw(&mut self, election: &PlainElection, index: usize, engine: &SimEngine) -> Option<OfficerCommand> {
         let index = ElectionIndex(u32::try_from(index).expect("few elections"));
         let is_tied = engine.core().state().election(index)?.needs_draw();
         if election.plan.lot != Lot::Public || !is_tied {

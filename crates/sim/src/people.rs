@@ -43,7 +43,8 @@ impl People {
         let lines = self.random.between(1, voters + 10);
         let mut wishes: Vec<Wish> = Vec::new();
         for _ in 0..lines {
-            let again = (!wishes.is_empty() && self.random.one_in(12)).then(|| self.random.index(wishes.len()));
+            let again =
+                (!wishes.is_empty() && self.random.one_in(12)).then(|| self.random.index(wishes.len()));
             wishes.push(match again {
                 Some(line) if self.random.one_in(3) => self.changed(model, &wishes[line].clone()),
                 Some(line) => wishes[line].clone(),

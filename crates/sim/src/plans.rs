@@ -119,11 +119,8 @@ pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: 
 
 impl Plan {
     pub fn create(&self) -> OfficerCommand {
-        let entry = |voter: &PlannedVoter| RollEntry {
-            voter: voter.tag,
-            weight: voter.weight,
-            group: voter.group,
-        };
+        let entry =
+            |voter: &PlannedVoter| RollEntry { voter: voter.tag, weight: voter.weight, group: voter.group };
         let roll = if self.is_list { self.voters.iter().map(entry).collect() } else { Vec::new() };
         OfficerCommand::Create { definition: self.definition.clone(), roll }
     }

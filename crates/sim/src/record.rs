@@ -87,7 +87,8 @@ fn checkpoints(
 
 fn signed(engine: &SimEngine, index: ElectionIndex, size: u64, root: Hash) -> String {
     let context = &engine.core().tree(index).context;
-    let origin = Origin { ledger: context.ledger, epoch: context.epoch, election: context.election, shard: 0 };
+    let origin =
+        Origin { ledger: context.ledger, epoch: context.epoch, election: context.election, shard: 0 };
     Checkpoint { origin, size: TreeSize(size), root }.sign(&engine.core().keys().node)
 }
 

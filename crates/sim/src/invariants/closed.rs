@@ -51,8 +51,9 @@ pub fn check_leaves(model: &Model, papers: &Papers) -> Result<(), Broken> {
         }
         let Some(size) = election.closing_size else { continue };
         let behind = &election.leaves[usize::try_from(size).expect("few leaves")..];
-        let holds =
-            behind.iter().all(|leaf| matches!(leaf, Leaf::Act("drawn" | "published" | "epoch" | "cancelled")));
+        let holds = behind
+            .iter()
+            .all(|leaf| matches!(leaf, Leaf::Act("drawn" | "published" | "epoch" | "cancelled")));
         PROMISE.check(holds, || format!("behind the close of election {index} stand {behind:?}"))?;
     }
     Ok(())

@@ -30,7 +30,8 @@ pub fn check_answer(
     answered: &Answered,
 ) -> Result<(), Broken> {
     let logged = model.logged.get(&paper);
-    let tell = || format!("paper {paper} was answered {answered:?}; logged {logged:?}, seen {views:?}, now {now:?}");
+    let tell =
+        || format!("paper {paper} was answered {answered:?}; logged {logged:?}, seen {views:?}, now {now:?}");
     let is_reason = |code: &str| {
         let fits = |verdict: &Verdict| match verdict {
             Verdict::Refused(expected) => *expected == code,

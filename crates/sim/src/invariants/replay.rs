@@ -27,7 +27,8 @@ pub fn check(
     copy.ledger.crash(Crash::LoseAll);
     copy.set_space(None);
     let opened = Engine::open(copy.disks(), config, clock);
-    let mut fresh = opened.map_err(|error| PROMISE.broken(format!("the log cannot be replayed: {error}")))?.engine;
+    let mut fresh =
+        opened.map_err(|error| PROMISE.broken(format!("the log cannot be replayed: {error}")))?.engine;
     PROMISE.check(fresh.committed().0 == model.position, || {
         format!("{} entries were committed, {} are found", model.position, fresh.committed())
     })?;

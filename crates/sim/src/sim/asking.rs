@@ -25,7 +25,8 @@ impl Sim {
             }
         }
         let step = self.step;
-        let (arrived, rest) = std::mem::take(&mut self.on_the_way).into_iter().partition(|(at, _)| *at <= step);
+        let (arrived, rest) =
+            std::mem::take(&mut self.on_the_way).into_iter().partition(|(at, _)| *at <= step);
         self.on_the_way = rest;
         let arrived: Vec<(u64, usize)> = arrived;
         events.extend(arrived.into_iter().map(|(_, paper)| self.cast(paper)));

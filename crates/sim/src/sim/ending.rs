@@ -144,8 +144,9 @@ impl Sim {
         let chunk = self.chunk(last, &wishes);
         self.peaceful_turn(vec![chunk])?;
         self.peaceful_answers()?;
-        Promise::Serves
-            .check(self.stats.get("ballot accepted") > before, || "a new election takes no ballot".to_owned())?;
+        Promise::Serves.check(self.stats.get("ballot accepted") > before, || {
+            "a new election takes no ballot".to_owned()
+        })?;
         self.end_elections()
     }
 
@@ -186,7 +187,8 @@ impl Sim {
         let mut records = BTreeMap::new();
         for (index, election) in self.model.elections.iter().enumerate() {
             if !election.leaves.is_empty() {
-                let text = record(engine, index_of(index)).map_err(|what| Promise::Acknowledged.broken(what))?;
+                let text =
+                    record(engine, index_of(index)).map_err(|what| Promise::Acknowledged.broken(what))?;
                 records.insert(election.plan.slug.to_string(), text);
             }
         }

@@ -137,7 +137,9 @@ impl Sim {
                 self.machine.ledger.flip(&name, at, mask);
                 Ok(())
             }
-            Err(error) => Err(Promise::Acknowledged.broken(format!("entry {position} is damaged, but: {error}"))),
+            Err(error) => {
+                Err(Promise::Acknowledged.broken(format!("entry {position} is damaged, but: {error}")))
+            }
             Ok(engine) => Err(Promise::Acknowledged.broken(format!(
                 "entry {position} was confirmed and is damaged, and the node started with {} entries",
                 engine.committed()

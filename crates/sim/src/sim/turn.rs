@@ -128,7 +128,10 @@ impl Sim {
                         Answer::Refused(error) => Err(error),
                         other => return Err(Promise::Serves.broken(format!("an act came to {other:?}"))),
                     };
-                    self.tell(&format!("{:?}", answered.as_ref().map(|acted| (&acted.position, &acted.state))));
+                    self.tell(&format!(
+                        "{:?}",
+                        answered.as_ref().map(|acted| (&acted.position, &acted.state))
+                    ));
                     let expected = acts.next();
                     let expected = expected.ok_or_else(|| {
                         Promise::OnlyCommitted.broken(format!("{answered:?} is for an act not in the log"))
@@ -223,7 +226,8 @@ impl Sim {
             }
             Answered::Repeated(Resolved::Unreadable(_)) => {}
         }
-        let is_taken = matches!(answered, Answered::Accepted { .. } | Answered::Repeated(Resolved::Same { .. }));
+        let is_taken =
+            matches!(answered, Answered::Accepted { .. } | Answered::Repeated(Resolved::Same { .. }));
         if !is_taken && !self.model.logged.contains_key(&paper) {
             self.model.turned_away.insert(paper);
         }
