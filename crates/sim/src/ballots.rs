@@ -87,7 +87,7 @@ pub fn prepare(random: &mut Random, plan: &Plan, id: ElectionId, wish: &Wish, st
 pub fn prepare_rubbish(random: &mut Random, plan: &Plan, id: ElectionId, wish: &Wish, stamp: Hlc) -> Paper {
     let mut wish = wish.clone();
     let nonce = random.bytes();
-    let kind = random.below(12);
+    let kind = random.below(13);
     let mut ballot = match kind {
         0 => {
             let first = plan.contests[0].choices;
@@ -123,6 +123,9 @@ pub fn prepare_rubbish(random: &mut Random, plan: &Plan, id: ElectionId, wish: &
             ballot.election = ElectionIndex(7_000);
             wish.election = 7_000;
         }
+        // Somebody else's number, or nobody's; where voting is open the tag is not held against it.
+        12 if plan.is_list => ballot.number = Some(wish.voter as u64 + 1 + random.below(3)),
+        12 => ballot.opening.clear(),
         _ => {}
     }
     ballot.leaf = leaf_hash(LeafKind::Ballot, &ballot.opening);

@@ -27,13 +27,54 @@ fn audit_all(finished: &Finished) {
 #[test]
 fn a_node_keeps_its_promises_under_faults() {
     let mut total = Stats::default();
-    each_seed("a_node_keeps_its_promises_under_faults", 12, |seed| {
+    each_seed("a_node_keeps_its_promises_under_faults", 16, |seed| {
         let finished = whole_run(seed)?;
         audit_all(&finished);
         total.add(&finished.stats);
         Ok(())
     });
     println!("{} faults\n{total}", total.faults());
+    if std::env::var_os("SIM_SEED").is_none() {
+        assert_reached(&total);
+    }
+}
+
+/// A simulation that never gets anywhere keeps every promise.
+fn assert_reached(total: &Stats) {
+    let reached = [
+        "act: cancelled",
+        "act: closed",
+        "act: drawn",
+        "act: epoch",
+        "act: extended",
+        "act: opened",
+        "act: paused",
+        "act: published",
+        "act: resumed",
+        "closed by deadline",
+        "closed by officer",
+        "closed by voters",
+        "ballot accepted",
+        "repeat answered",
+        "tree of more than one tile",
+        "refused: already_voted",
+        "refused: election_not_open",
+        "refused: idempotency_key_reused",
+        "refused: invalid_ballot",
+        "refused: no_such_election",
+        "refused: no_such_group",
+        "refused: not_on_list",
+        "refused: storage_full",
+        "fault: clock",
+        "fault: damaged entry",
+        "fault: failing sync",
+        "fault: full disk",
+        "fault: kill",
+        "fault: power cut",
+        "stop",
+    ];
+    let missing: Vec<&&str> = reached.iter().filter(|name| total.get(name) == 0).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}\n{total}");
 }
 
 #[test]

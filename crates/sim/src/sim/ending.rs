@@ -72,6 +72,16 @@ impl Sim {
                 self.stats.note("tree of more than one tile");
             }
         }
+        let engine = self.engine.as_ref().expect("a node is running");
+        for index in 0..self.model.elections.len() {
+            for (_, act) in engine.core().tree(index_of(index)).acts.iter() {
+                for reason in ["officer", "voters", "deadline"] {
+                    if act.contains(&format!(r#""reason":"{reason}","ballots""#)) {
+                        self.stats.note(&format!("closed by {reason}"));
+                    }
+                }
+            }
+        }
     }
 
     /// Sends what anybody still wants to send, until nobody waits.

@@ -6,7 +6,7 @@ use crate::invariants::acknowledged::{self, Ack};
 use crate::invariants::refused::{self, Answered};
 use crate::invariants::{closed, feed, one_voter, only_committed, replay, retry, tally};
 use crate::lookup::{Resolved, resolve};
-use crate::model::{ActVerdict, Leaf};
+use crate::model::{ActVerdict, Leaf, PlainElection};
 use crate::people::wish_of;
 use ledger::{LogReader, Position, Scan};
 use node::core::{Answer, BulkAnswer, Effects, Event, Repeat};
@@ -83,11 +83,10 @@ impl Sim {
             acts.extend(self.model.enter(&self.papers, position, entry.hash, entry.payload)?);
             self.payloads.push(entry.payload.to_vec());
         }
-        for election in &self.model.elections {
-            for leaf in &election.leaves[election.hashes.len()..] {
-                if let Leaf::Act(name) = leaf {
-                    self.stats.note(&format!("act: {name}"));
-                }
+        let leaves = |election: &PlainElection| election.leaves[election.hashes.len()..].to_vec();
+        for leaf in self.model.elections.iter().flat_map(leaves) {
+            if let Leaf::Act(name) = leaf {
+                self.stats.note(&format!("act: {name}"));
             }
         }
         acknowledged::note_leaves(engine, &mut self.model, &self.papers)?;
