@@ -10,7 +10,10 @@ use crate::model::{Leaf, Model};
 use election::ElectionIndex;
 use node::CastReceipt;
 use proof::checkpoint::Checkpoint;
-use proof::{Hash, LeafKind, NodePublicKey, TileReader, TreeSize, leaf_hash, merkle_root};
+use proof::{
+    Hash, LeafIndex, LeafKind, NodePublicKey, TileReader, TreeSize, consistency, inclusion, leaf_hash,
+    merkle_root, verify_consistency, verify_inclusion,
+};
 
 const PROMISE: Promise = Promise::Acknowledged;
 
@@ -71,6 +74,8 @@ pub fn check_leaves(engine: &mut SimEngine, model: &Model, papers: &Papers) -> R
         PROMISE.check(root_of_tiles.as_ref().is_ok_and(|of_tiles| *of_tiles == root), || {
             format!("the tiles of election {index} have another root than its tree: {root_of_tiles:?}")
         })?;
+        check_proofs(&tiles, &election.hashes, root)
+            .map_err(|what| PROMISE.broken(format!("in election {index} {what}")))?;
         for (leaf, paper) in election.ballots() {
             let opening = opening_of(engine, index_of(index), leaf).map_err(|what| PROMISE.broken(what))?;
             PROMISE.check(opening == papers.get(paper).ballot.opening, || {
@@ -79,6 +84,22 @@ pub fn check_leaves(engine: &mut SimEngine, model: &Model, papers: &Papers) -> R
         }
     }
     Ok(())
+}
+
+/// A proof of one leaf, and of one earlier tree, as anybody may ask for them.
+fn check_proofs(tiles: &impl TileReader, hashes: &[Hash], root: Hash) -> Result<(), String> {
+    let (size, leaf, earlier) = (hashes.len(), hashes.len() / 2, hashes.len() * 2 / 3);
+    if earlier == 0 {
+        return Ok(());
+    }
+    let (to, from) = (TreeSize(size as u64), TreeSize(earlier as u64));
+    let index = LeafIndex(leaf as u64);
+    let path = inclusion(to, index, tiles).map_err(|error| error.to_string())?;
+    verify_inclusion(&hashes[leaf], index, to, &path, &root)
+        .map_err(|error| format!("leaf {leaf} of {size} has a wrong proof: {error}"))?;
+    let path = consistency(from, to, tiles).map_err(|error| error.to_string())?;
+    verify_consistency(from, &merkle_root(&hashes[..earlier]), to, &root, &path)
+        .map_err(|error| format!("{earlier} leaves are not proved to be in {size}: {error}"))
 }
 
 /// Every acknowledgement ever given.
