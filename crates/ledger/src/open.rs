@@ -138,9 +138,7 @@ impl<F: StorageFile> Found<F> {
                 LedgerError::SyncFailed { path: path(), source }
             }
         };
-        storage
-            .sync_folder()
-            .map_err(|source| LedgerError::SyncFailed { path: storage.folder(), source })?;
+        storage.sync_folder().map_err(|source| LedgerError::SyncFailed { path: storage.folder(), source })?;
         if let Some(cut) = self.cut.as_ref().filter(|_| !is_off(Mutation::Cut)) {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
