@@ -41,6 +41,8 @@ function follow(root) {
       if (root.hasAttribute("data-reload")) { reloadSoon(); return; }
       if (snapshot.state !== shownState) warn(snapshot);
     }
+    // What only its voters may see is not in the public feed: the page is asked for again now and then.
+    if (root.hasAttribute("data-own") && String(snapshot.ballots) !== root.dataset.own) reloadSoon(8000);
     set("ballots", group(snapshot.ballots));
     set("voters", group(snapshot.voters));
     set(`voters:${snapshot.slug}`, group(snapshot.voters));
@@ -86,11 +88,11 @@ function put(node, text) {
 
 let reloading = false;
 // Spread over a moment, so that a close does not bring everybody back at once.
-function reloadSoon() {
+function reloadSoon(patience = 150) {
   if (reloading) return;
   reloading = true;
   const spread = document.body.classList.contains("screen") ? 0 : 1500;
-  setTimeout(() => location.reload(), 150 + Math.random() * spread);
+  setTimeout(() => location.reload(), patience + Math.random() * spread);
 }
 
 function group(number) {

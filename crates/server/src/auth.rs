@@ -38,7 +38,9 @@ pub fn caster(headers: &HeaderMap, election: &ElectionHandle) -> Result<Caster, 
     with_edge(|edge| {
         edge.verify_voter(token, election)
             .map(Caster::Voter)
-            .or_else(|error| edge.verify_gateway(token, election).map(|()| Caster::Gateway).map_err(|_| error))
+            .or_else(|error| {
+                edge.verify_gateway(token, election).map(|()| Caster::Gateway).map_err(|_| error)
+            })
             .or_else(|error| edge.verify_officer(token).map(|()| Caster::Officer).map_err(|_| error))
             .map_err(|error| Problem::new(&problem::UNAUTHORIZED, error.to_string()))
     })

@@ -146,6 +146,7 @@ pub fn take_ballot(app: &App, prepared: &PreparedBallot, is_own: bool) -> Result
 }
 
 fn parse(body: &Bytes) -> Result<BallotRequest<'_>, Problem> {
+    wire::expect_object(body)?;
     serde_json::from_slice(body).map_err(|error| {
         // Once more, slowly, to name the member.
         let mut deserializer = serde_json::Deserializer::from_slice(body);

@@ -58,7 +58,10 @@ pub struct BodyLimit {
 
 impl BodyLimit {
     fn too_large(&self) -> Problem {
-        Problem::new(&problem::BODY_TOO_LARGE, format!("a body may have at most {} bytes here", self.bytes_max))
+        Problem::new(
+            &problem::BODY_TOO_LARGE,
+            format!("a body may have at most {} bytes here", self.bytes_max),
+        )
     }
 }
 
@@ -71,7 +74,10 @@ where
         match std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             None => return Ok(None),
             Some(Err(_)) => {
-                return Err(Problem::new(&problem::MALFORMED_REQUEST, "the body ended before it was complete"));
+                return Err(Problem::new(
+                    &problem::MALFORMED_REQUEST,
+                    "the body ended before it was complete",
+                ));
             }
             Some(Ok(frame)) => {
                 if let Ok(bytes) = frame.into_data() {

@@ -68,7 +68,8 @@ impl Counters {
     }
 
     pub fn ballot_took(&self, ms: u64) {
-        let class = LATENCY_BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(LATENCY_BOUNDS_MS.len());
+        let class =
+            LATENCY_BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(LATENCY_BOUNDS_MS.len());
         bump(&self.latency_classes[class]);
         add(&self.latency_sum_ms, ms);
     }
@@ -143,8 +144,7 @@ fn write_latency(page: &mut MetricsPage, workers: &[std::sync::Arc<Counters>]) {
         total += workers.iter().map(|worker| worker.latency_classes[class].load(Relaxed)).sum::<u64>();
         page.sample(&format!("{name}_bucket"), &[("le", &bound.to_string())], total);
     }
-    total +=
-        workers.iter().map(|w| w.latency_classes[LATENCY_BOUNDS_MS.len()].load(Relaxed)).sum::<u64>();
+    total += workers.iter().map(|w| w.latency_classes[LATENCY_BOUNDS_MS.len()].load(Relaxed)).sum::<u64>();
     page.sample(&format!("{name}_bucket"), &[("le", "+Inf")], total);
     let sum = workers.iter().map(|worker| worker.latency_sum_ms.load(Relaxed)).sum();
     page.sample(&format!("{name}_sum"), &[], sum);

@@ -253,9 +253,7 @@ fn room_events(app: &App, code: &RoomCode) -> (String, String) {
 type NextFrame = Pin<Box<dyn Future<Output = (watch::Receiver<Frame>, Option<Frame>)> + Send>>;
 
 /// Waits for the next frame; `None` when the feed has ended.
-async fn next_frame(
-    mut receiver: watch::Receiver<Frame>,
-) -> (watch::Receiver<Frame>, Option<Frame>) {
+async fn next_frame(mut receiver: watch::Receiver<Frame>) -> (watch::Receiver<Frame>, Option<Frame>) {
     let frame = match receiver.changed().await {
         Ok(()) => Some(receiver.borrow_and_update().clone()).filter(|frame| !frame.is_end),
         Err(_) => None,

@@ -168,9 +168,10 @@ impl Input {
 
     /// A form as browsers post it.
     pub async fn form(self) -> Result<Form, Problem> {
-        let is_form = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|text| {
-            text.split(';').next().unwrap_or_default().trim() == "application/x-www-form-urlencoded"
-        });
+        let is_form =
+            self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|text| {
+                text.split(';').next().unwrap_or_default().trim() == "application/x-www-form-urlencoded"
+            });
         if !is_form {
             let sentence = "send the form as application/x-www-form-urlencoded";
             return Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, sentence).at("Content-Type"));
@@ -207,9 +208,8 @@ impl Query {
 
     pub fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let refused = || {
-            Problem::new(&problem::MALFORMED_QUERY, "this is not a whole number").at(name.to_owned())
-        };
+        let refused =
+            || Problem::new(&problem::MALFORMED_QUERY, "this is not a whole number").at(name.to_owned());
         plain_number(text).map(Some).ok_or_else(refused)
     }
 }
@@ -224,7 +224,10 @@ impl Form {
     }
 
     pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
-        self.0.iter().filter(move |(known, value)| known == name && !value.is_empty()).map(|(_, v)| v.as_str())
+        self.0
+            .iter()
+            .filter(move |(known, value)| known == name && !value.is_empty())
+            .map(|(_, v)| v.as_str())
     }
 }
 

@@ -92,8 +92,12 @@ impl Officers {
 
     /// Uses up a code; case, spaces and hyphens are forgiven.
     pub fn use_code(&self, typed: &str, now_ms: u64) -> bool {
-        let typed: String =
-            typed.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).take(64).collect();
+        let typed: String = typed
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|c| c.to_ascii_uppercase())
+            .take(64)
+            .collect();
         let mut inner = self.inner();
         let found = inner
             .codes

@@ -188,7 +188,8 @@ impl Problem {
     /// Adds what goes beside the body: retry time, challenge, methods.
     pub fn set_headers(&self, headers: &mut hyper::HeaderMap) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+        headers
+            .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -235,6 +236,33 @@ impl IntoResponse for Problem {
     }
 }
 
+/// `docs/errors.md`, whole.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Errors\n\n\
+         Every refusal of the HTTP interface is a problem document (RFC 9457, `application/problem+json`):\n\n\
+         ```json\n\
+         {\"type\":\"/errors#no_such_choice\",\"title\":\"…\",\"status\":422,\"code\":\"no_such_choice\",\"detail\":\"…\",\"field\":\"choices.chair\"}\n\
+         ```\n\n\
+         Programs branch on `code`, which never changes its meaning; `title` and `detail` are for people and may be reworded.\n\
+         `field` names the member, query parameter or header at fault where there is one. A ballot that was answered with\n\
+         any of these was not counted by that request; the same request may be sent again, best with the same\n\
+         `Idempotency-Key`.\n\n\
+         This page is written from the table in `crates/server/src/problem.rs`, and a test holds them equal.\n\n\
+         | code | status | meaning | what to do |\n|---|---|---|---|\n",
+    );
+    for code in CODES {
+        page.push_str(&format!(
+            "| <a id=\"{name}\"></a>`{name}` | {status} | {title} | {advice} |\n",
+            name = code.name,
+            status = code.status,
+            title = code.title,
+            advice = code.advice
+        ));
+    }
+    page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,33 +295,9 @@ mod tests {
             std::fs::write(path, &expected).unwrap();
         }
         let found = std::fs::read_to_string(path).unwrap();
-        assert_eq!(found, expected, "docs/errors.md is stale: HUSTINGS_BLESS=1 cargo test -p server rewrites it");
+        assert_eq!(
+            found, expected,
+            "docs/errors.md is stale: HUSTINGS_BLESS=1 cargo test -p server rewrites it"
+        );
     }
-}
-
-/// `docs/errors.md`, whole.
-pub fn markdown() -> String {
-    let mut page = String::from(
-        "# Errors\n\n\
-         Every refusal of the HTTP interface is a problem document (RFC 9457, `application/problem+json`):\n\n\
-         ```json\n\
-         {\"type\":\"/errors#no_such_choice\",\"title\":\"…\",\"status\":422,\"code\":\"no_such_choice\",\"detail\":\"…\",\"field\":\"choices.chair\"}\n\
-         ```\n\n\
-         Programs branch on `code`, which never changes its meaning; `title` and `detail` are for people and may be reworded.\n\
-         `field` names the member, query parameter or header at fault where there is one. A ballot that was answered with\n\
-         any of these was not counted by that request; the same request may be sent again, best with the same\n\
-         `Idempotency-Key`.\n\n\
-         This page is written from the table in `crates/server/src/problem.rs`, and a test holds them equal.\n\n\
-         | code | status | meaning | what to do |\n|---|---|---|---|\n",
-    );
-    for code in CODES {
-        page.push_str(&format!(
-            "| <a id=\"{name}\"></a>`{name}` | {status} | {title} | {advice} |\n",
-            name = code.name,
-            status = code.status,
-            title = code.title,
-            advice = code.advice
-        ));
-    }
-    page
 }

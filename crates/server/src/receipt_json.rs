@@ -117,8 +117,8 @@ pub fn write_receipt(parts: &ReceiptParts<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proof::receipt::{Evidence, Receipt};
     use proof::LeafIndex;
+    use proof::receipt::{Evidence, Receipt};
 
     #[test]
     fn the_bytes_are_those_that_the_receipt_type_serialises_to() {

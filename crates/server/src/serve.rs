@@ -26,7 +26,11 @@ pub enum ServerError {
     #[error("cannot listen")]
     Listen(#[source] io::Error),
     #[error("cannot read `{}`", path.display())]
-    TlsFile { path: PathBuf, #[source] source: io::Error },
+    TlsFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("`{}` holds no usable certificate or key", path.display())]
     TlsContent { path: PathBuf },
     #[error("the certificate and the key do not go together")]
@@ -99,7 +103,10 @@ pub fn start(listener: TcpListener, config: ServerConfig, node: Handle) -> Resul
     Ok(Running { app, address, zmq_address, stop, threads })
 }
 
-pub(crate) fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, ServerError> {
+pub(crate) fn spawn(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, ServerError> {
     std::thread::Builder::new().name(name).spawn(work).map_err(ServerError::Thread)
 }
 
@@ -198,8 +205,8 @@ impl Accepting {
             refuse(&stream);
         } else if let Err(error) = self.lines[next].try_send((stream, peer)) {
             self.app.connections.fetch_sub(1, Relaxed);
-            let (mpsc::error::TrySendError::Full((stream, _)) | mpsc::error::TrySendError::Closed((stream, _))) =
-                error;
+            let (mpsc::error::TrySendError::Full((stream, _))
+            | mpsc::error::TrySendError::Closed((stream, _))) = error;
             refuse(&stream);
         }
     }

@@ -11,6 +11,7 @@ use hyper::header::CONTENT_TYPE;
 use proof::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Refuses a body that says it is something else than JSON; one that says nothing is taken for it.
 pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -24,11 +25,37 @@ pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     if kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json").at("Content-Type"))
+    Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json")
+        .at("Content-Type"))
+}
+
+/// Refuses what is not an object: a derived reader would take an array of the members' values for one.
+pub fn expect_object(body: &[u8]) -> Result<(), Problem> {
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(()),
+        _ => Err(Problem::new(&problem::MALFORMED_JSON, "the body is not a JSON object")),
+    }
+}
+
+/// As [`expect_object`], within a value: every item of `list` and `list[..].member` that is an array is refused.
+pub fn expect_objects(value: &Value, list: &str, members: &[&str]) -> Result<(), Problem> {
+    for (place, item) in value.as_array().into_iter().flatten().enumerate() {
+        let refused = |field: String| {
+            Err(Problem::new(&problem::MALFORMED_JSON, "expected an object, not an array").at(field))
+        };
+        if item.is_array() {
+            return refused(format!("{list}[{place}]"));
+        }
+        if let Some(member) = members.iter().find(|member| item[**member].is_array()) {
+            return refused(format!("{list}[{place}].{member}"));
+        }
+    }
+    Ok(())
 }
 
 /// Parses a body strictly; the problem names the member at fault.
 pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    expect_object(body)?;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

@@ -120,12 +120,8 @@ impl Worker {
         };
         count(|counters| bump(&counters.connections_opened));
         let pulse = Arc::new(Pulse::default());
-        let line = Line {
-            app: Arc::clone(&self.app),
-            router: router.clone(),
-            peer,
-            pulse: Arc::clone(&pulse),
-        };
+        let line =
+            Line { app: Arc::clone(&self.app), router: router.clone(), peer, pulse: Arc::clone(&pulse) };
         let (ticks, counted) = (Arc::clone(ticks), Counted(Arc::clone(&self.app)));
         let task = match self.tls.clone() {
             None => tokio::spawn(async move {
@@ -293,12 +289,10 @@ pub fn request_id<B>(request: &Request<B>) -> RequestId {
 /// Runs `future`; `None` if it panicked, so that one bad request does not take its connection's others along.
 async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-            Err(_) => Poll::Ready(None),
-        }
+    std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+        Err(_) => Poll::Ready(None),
     })
     .await
 }

@@ -56,8 +56,12 @@ fn refusals_name_the_field() {
     assert_eq!(field(json!({ "meal": ["pizza", "sushi"] }), 422, "invalid_ballot"), "choices.meal");
     assert_eq!(field(json!({ "meal": "pizza" }), 400, "malformed_json"), "choices.meal");
     let ballots = "/api/v1/elections/lunch/ballots";
-    let post = |body: &str| site.request("POST", ballots).bearer(&token).body("application/json", body).send();
-    assert_eq!(post("{\"choices\":{},\"colour\":1}").expect_problem(400, "malformed_json")["field"], "colour");
+    let post =
+        |body: &str| site.request("POST", ballots).bearer(&token).body("application/json", body).send();
+    assert_eq!(
+        post("{\"choices\":{},\"colour\":1}").expect_problem(400, "malformed_json")["field"],
+        "colour"
+    );
     post("{\"choices\":").expect_problem(400, "malformed_json");
     post("").expect_problem(400, "malformed_json");
     let typed = site.request("POST", ballots).bearer(&token).body("text/plain", "{}").send();
@@ -85,7 +89,8 @@ fn definitions_are_refused_with_the_member_at_fault() {
     create(json!([])).expect_problem(400, "malformed_json");
     assert_eq!(create(lunch("a", "live")).header("location"), "/api/v1/elections/a");
     create(lunch("a", "live")).expect_problem(409, "election_exists");
-    let as_voter = site.request("POST", "/api/v1/elections").bearer("nobody").json(&lunch("b", "live")).send();
+    let as_voter =
+        site.request("POST", "/api/v1/elections").bearer("nobody").json(&lunch("b", "live")).send();
     as_voter.expect_problem(401, "unauthorized");
 }
 
@@ -104,12 +109,17 @@ fn every_stray_request_gets_a_problem_document() {
         .body("application/json", large)
         .send()
         .expect_problem(413, "body_too_large");
-    site.request("GET", "/api/v1").header("x-long", &"y".repeat(20_000)).send().expect_problem(431, "headers_too_large");
+    site.request("GET", "/api/v1")
+        .header("x-long", &"y".repeat(20_000))
+        .send()
+        .expect_problem(431, "headers_too_large");
     site.request("GET", "/api/v1").header("accept", "image/png").send().expect_problem(406, "not_acceptable");
     let long = format!("/api/v1/{}", "z".repeat(70_000));
     let reply = site.get(&long);
     assert!([414, 431].contains(&reply.status), "{}", reply.status);
-    for garbage in ["NONSENSE\r\n\r\n", "GET /api/v1 HTTP/1.1\r\nbad header\r\n\r\n", "GET  /\x01 HTTP/1.1\r\n\r\n"] {
+    for garbage in
+        ["NONSENSE\r\n\r\n", "GET /api/v1 HTTP/1.1\r\nbad header\r\n\r\n", "GET  /\x01 HTTP/1.1\r\n\r\n"]
+    {
         exchange(site.address, garbage.as_bytes()).expect_problem(400, "malformed_request");
     }
     site.get("/api/v1/elections?limit=0").expect_problem(400, "malformed_query");
@@ -160,7 +170,10 @@ fn a_list_election_takes_its_voters_only() {
     let token = session("u2").json()["token"].as_str().unwrap().to_owned();
     assert_eq!(site.cast("board", &token, json!({ "meal": ["sushi"] })).status, 201);
     let by_officer = |voter: &str| {
-        site.officer_post("/api/v1/elections/board/ballots", json!({ "voter": voter, "choices": { "meal": ["pizza"] } }))
+        site.officer_post(
+            "/api/v1/elections/board/ballots",
+            json!({ "voter": voter, "choices": { "meal": ["pizza"] } }),
+        )
     };
     assert_eq!(by_officer("u1").status, 201);
     by_officer("u2").expect_problem(409, "already_voted");
@@ -191,7 +204,8 @@ fn bulk_answers_every_line_in_its_place() {
         .send();
     assert_eq!(reply.status, 200, "{}", reply.text());
     let text = reply.text();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 10_021);
     assert_eq!(lines[8]["code"], "malformed_json");
     assert_eq!(lines[9]["code"], "no_such_choice");
@@ -203,7 +217,8 @@ fn bulk_answers_every_line_in_its_place() {
     leaves.dedup();
     assert_eq!(leaves.len(), 10_000);
     assert_eq!(site.get("/api/v1/elections/lunch/results").json()["ballots"], 10_000);
-    let as_voter = site.request("POST", "/api/v1/elections/lunch/ballots/bulk").bearer(&site.session("lunch"));
+    let as_voter =
+        site.request("POST", "/api/v1/elections/lunch/ballots/bulk").bearer(&site.session("lunch"));
     as_voter.body("application/x-ndjson", "{}\n").send().expect_problem(403, "forbidden");
 }
 
@@ -230,22 +245,28 @@ fn evidence_is_consistent_from_outside() {
     let record = site.get("/api/v1/elections/lunch/record");
     let text = record.text();
     assert_eq!(record.header("content-type"), "application/x-ndjson");
-    assert!(text.starts_with("{\"hustings_record\":1") && text.lines().last().unwrap().starts_with("{\"end\""));
+    assert!(
+        text.starts_with("{\"hustings_record\":1") && text.lines().last().unwrap().starts_with("{\"end\"")
+    );
 }
 
 #[test]
 fn rooms_lead_to_elections() {
     let site = Site::new();
     site.open(lunch("lunch", "live"));
-    let room = site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "pace": "led", "elections": ["lunch"] }));
+    let room =
+        site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "pace": "led", "elections": ["lunch"] }));
     assert_eq!(room.status, 201, "{}", room.text());
     let code = room.json()["code"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/rooms/{code}");
     assert_eq!(site.get(&path).json()["screen"]["show"], "lobby");
-    let shown = site.officer_post(&format!("{path}/screen"), json!({ "show": "election", "election": "lunch" }));
+    let shown =
+        site.officer_post(&format!("{path}/screen"), json!({ "show": "election", "election": "lunch" }));
     assert_eq!(shown.json()["screen"], json!({ "show": "election", "election": "lunch" }));
-    site.officer_post(&format!("{path}/screen"), json!({ "show": "results" })).expect_problem(422, "invalid_room");
-    site.officer_post(&format!("{path}/elections"), json!({ "slug": "none" })).expect_problem(404, "no_such_election");
+    site.officer_post(&format!("{path}/screen"), json!({ "show": "results" }))
+        .expect_problem(422, "invalid_room");
+    site.officer_post(&format!("{path}/elections"), json!({ "slug": "none" }))
+        .expect_problem(404, "no_such_election");
     site.get("/api/v1/rooms/ZZZZZZ").expect_problem(404, "no_such_room");
 }
 

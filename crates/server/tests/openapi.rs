@@ -30,7 +30,8 @@ fn the_file_has_exactly_the_routes_of_the_code() {
 #[test]
 fn the_file_knows_every_code_and_its_references_lead_somewhere() {
     let document = document();
-    let listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    let listed =
+        document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
     let listed: BTreeSet<&str> = listed.iter().map(|code| code.as_str().unwrap()).collect();
     let known: BTreeSet<&str> = server::problem::CODES.iter().map(|code| code.name).collect();
     assert_eq!(listed, known);
@@ -182,7 +183,11 @@ fn answers_have_the_fields_that_the_file_says() {
     }
     let extend = site.officer_post(&at("/extend"), json!({ "closes_at": "2099-01-01T00:00:00Z" }));
     checker.check("POST", &named("/extend"), &extend);
-    checker.check("POST", &named("/draw"), &site.officer_post(&at("/draw"), json!({ "seed": "00".repeat(32) })));
+    checker.check(
+        "POST",
+        &named("/draw"),
+        &site.officer_post(&at("/draw"), json!({ "seed": "00".repeat(32) })),
+    );
     checker.check("POST", &named("/close"), &site.act("lunch", "close"));
     checker.check("POST", &named("/publish"), &site.act("lunch", "publish"));
     checker.check("POST", &named("/cancel"), &site.act("lunch", "cancel"));
@@ -196,7 +201,9 @@ fn answers_have_the_fields_that_the_file_says() {
     let added = site.officer_post(&format!("/api/v1/rooms/{code}/elections"), json!({ "slug": "lunch-2" }));
     checker.check("POST", "/api/v1/rooms/{code}/elections", &added);
     checker.check("POST", "/api/v1/clock/confirm", &site.officer_post("/api/v1/clock/confirm", json!({})));
-    for path in ["/api/v1", "/api/v1/elections", "/api/v1/status", "/openapi.json", "/livez", "/readyz", "/metrics"] {
+    for path in
+        ["/api/v1", "/api/v1/elections", "/api/v1/status", "/openapi.json", "/livez", "/readyz", "/metrics"]
+    {
         checker.check("GET", path, &site.get(path));
     }
     let unseen: Vec<String> = server::ROUTES

@@ -56,7 +56,12 @@ impl<'s> Browser<'s> {
         let mut fields = vec![("form", form.as_str()), ("key", key.as_str())];
         fields.extend_from_slice(choices);
         let cast = self.post(&format!("/e/{slug}/cast"), &fields);
-        assert_eq!((cast.status, cast.header("location")), (303, &*format!("/e/{slug}/receipt")), "{}", cast.text());
+        assert_eq!(
+            (cast.status, cast.header("location")),
+            (303, &*format!("/e/{slug}/receipt")),
+            "{}",
+            cast.text()
+        );
         self.get(&format!("/e/{slug}/receipt"))
     }
 
@@ -119,7 +124,9 @@ fn a_voter_votes_and_finds_the_receipt_again() {
     let again = voter.get("/e/lunch");
     assert_eq!((again.status, again.header("location")), (303, "/e/lunch/receipt"));
     let file = voter.get("/e/lunch/receipt.json").json();
-    assert!(receipt.text().contains(&format!("<p class=\"tracker\">{}</p>", file["tracker"].as_str().unwrap())));
+    assert!(
+        receipt.text().contains(&format!("<p class=\"tracker\">{}</p>", file["tracker"].as_str().unwrap()))
+    );
     assert!(!receipt.text().contains("data-votes"), "no counts before the close");
     site.act("lunch", "close");
     let after = voter.get("/e/lunch/receipt");
@@ -208,7 +215,8 @@ fn every_page_carries_the_security_headers_and_no_inline_code() {
     let screen = format!("/r/{}/screen", room["code"].as_str().unwrap());
     let mut voter = Browser::new(&site);
     voter.vote("lunch", &[("c.meal", "pizza")]);
-    let mut pages = vec!["/", "/j", "/e/lunch/receipt", "/e/lunch/results", "/e/lunch/record", "/admin", "/errors"];
+    let mut pages =
+        vec!["/", "/j", "/e/lunch/receipt", "/e/lunch/results", "/e/lunch/record", "/admin", "/errors"];
     pages.extend(["/nothing", "/e/none", "/j/ZZZZZZ", &screen]);
     for path in pages {
         let page = voter.get(path);
@@ -293,7 +301,11 @@ fn a_room_leads_to_the_next_election() {
     let lobby = voter.get(&format!("/j/{code}"));
     assert!(lobby.text().contains("href=\"/e/lunch\">Vote now"), "{}", lobby.text());
     let receipt = voter.vote("lunch", &[("c.meal", "pizza")]);
-    assert!(receipt.text().contains("<a class=\"button\" href=\"/e/dinner\">Next: Lunch</a>"), "{}", receipt.text());
+    assert!(
+        receipt.text().contains("<a class=\"button\" href=\"/e/dinner\">Next: Lunch</a>"),
+        "{}",
+        receipt.text()
+    );
     assert!(voter.get(&format!("/j/{code}")).text().contains("href=\"/e/dinner\">Vote now"));
     assert_eq!(voter.get("/poll/2").header("location"), "/e/dinner");
     assert_eq!(voter.get("/poll/3").status, 404);
@@ -332,7 +344,8 @@ fn an_officer_leads_a_poll_from_the_browser() {
     let empty = officer.post("/admin/polls", &[("form", &form), ("title", "Where?"), ("choices", " ")]);
     assert_eq!(empty.status, 422);
     assert!(empty.text().contains("value=\"Where?\""), "what was typed stays");
-    let fields = [("form", &*form), ("title", "Where?"), ("choices", "Park\r\nRiver\r\n"), ("results", "live")];
+    let fields =
+        [("form", &*form), ("title", "Where?"), ("choices", "Park\r\nRiver\r\n"), ("results", "live")];
     let made = officer.post("/admin/polls", &fields);
     assert_eq!(made.status, 303, "{}", made.text());
     let room = made.header("location").to_owned();
@@ -349,10 +362,17 @@ fn an_officer_leads_a_poll_from_the_browser() {
     let published = officer.post("/admin/e/where/publish", &[("form", &form)]);
     assert!(published.text().contains("Published."));
     let code = room.rsplit('/').next().unwrap();
-    let shown = officer.post(&format!("/admin/r/{code}/screen"), &[("form", &form), ("show", "results"), ("election", "where")]);
+    let shown = officer.post(
+        &format!("/admin/r/{code}/screen"),
+        &[("form", &form), ("show", "results"), ("election", "where")],
+    );
     assert_eq!(shown.status, 303);
     assert!(site.get(&format!("/r/{code}/screen")).text().contains("The winner is River"));
-    assert_eq!(officer.post("/admin/polls", &[("title", "x"), ("choices", "y")]).status, 403, "no form token");
+    assert_eq!(
+        officer.post("/admin/polls", &[("title", "x"), ("choices", "y")]).status,
+        403,
+        "no form token"
+    );
     officer.post("/admin/logout", &[("form", &form)]);
     assert!(officer.get("/admin").text().contains("Officer login"));
 }
@@ -360,11 +380,13 @@ fn an_officer_leads_a_poll_from_the_browser() {
 #[test]
 fn over_plain_http_officers_need_the_machine_itself_or_a_pairing_code() {
     let site = Site::with(|config| config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]);
-    let from_afar = |method: &str, path: &str| site.request(method, path).header("x-forwarded-for", "192.0.2.7");
+    let from_afar =
+        |method: &str, path: &str| site.request(method, path).header("x-forwarded-for", "192.0.2.7");
     let login = from_afar("GET", "/admin").send();
     assert!(!login.text().contains("name=\"token\""), "the token is not asked for");
     let (form, cookie) = (login.hidden("form"), login.cookies());
-    let post = |path: &str, fields: &[(&str, &str)]| from_afar("POST", path).cookie(&cookie).form(fields).send();
+    let post =
+        |path: &str, fields: &[(&str, &str)]| from_afar("POST", path).cookie(&cookie).form(fields).send();
     let refused = post("/admin/login", &[("form", &form), ("token", common::OFFICER)]);
     assert_eq!(refused.status, 403);
     assert_eq!(post("/admin/pair", &[("form", &form), ("code", "AAAA-AAAA")]).status, 403);
@@ -390,7 +412,8 @@ fn the_record_page_checks_receipts() {
     let page = site.get("/e/lunch/record");
     insta::assert_snapshot!("record", settled(page.text().split("<pre>").next().unwrap()));
     let tracker = receipt["tracker"].as_str().unwrap();
-    let found = site.get(&format!("/e/lunch/record?tracker={}", tracker.to_lowercase().replace('-', "+"))).text();
+    let found =
+        site.get(&format!("/e/lunch/record?tracker={}", tracker.to_lowercase().replace('-', "+"))).text();
     assert!(found.contains("Found.") && found.contains("It says: Pizza."), "{found}");
     assert!(site.get("/e/lunch/record?tracker=0000-0000-0000").text().contains("Not found."));
     assert!(site.get("/e/lunch/record?tracker=hm").text().contains("This is not a code."));

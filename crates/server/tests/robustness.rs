@@ -138,7 +138,8 @@ fn a_voter_who_hammers_is_slowed_and_others_are_not() {
     });
     site.open(lunch("lunch", "live"));
     let token = site.session("lunch");
-    let replies: Vec<_> = (0..6).map(|_| site.cast("lunch", &token, json!({ "meal": ["pizza"] })).status).collect();
+    let replies: Vec<_> =
+        (0..6).map(|_| site.cast("lunch", &token, json!({ "meal": ["pizza"] })).status).collect();
     assert_eq!(replies[0], 201);
     assert!(replies.contains(&409) && replies.contains(&429), "{replies:?}");
     site.vote("lunch", json!({ "meal": ["sushi"] }));

@@ -49,9 +49,16 @@ fn public_texts(site: &Site, code: &str, leaf: u64) -> Vec<(String, String)> {
 /// Where counts or ballots show: the numbers 3 and 2 beside the choices, an outcome, or an opening.
 fn leaks(texts: &[(String, String)]) -> Vec<&str> {
     let shows = |text: &str| {
-        ["\"votes\":3", "data-votes>3<", "The winner is", "\"ballot\":\"", "\"opening\":{\"ballot\"", "share_base"]
-            .iter()
-            .any(|mark| text.contains(mark))
+        [
+            "\"votes\":3",
+            "data-votes>3<",
+            "The winner is",
+            "\"ballot\":\"",
+            "\"opening\":{\"ballot\"",
+            "share_base",
+        ]
+        .iter()
+        .any(|mark| text.contains(mark))
     };
     texts.iter().filter(|(_, text)| shows(text)).map(|(path, _)| path.as_str()).collect()
 }
@@ -98,7 +105,8 @@ fn hidden_counts_are_hidden_everywhere_until_they_are_not() {
         }
         let shown = public_texts(&site, &code, leaf);
         let shown = leaks(&shown);
-        for path in ["/api/v1/elections/lunch/results", "/api/v1/elections/lunch/record", "/e/lunch/results"] {
+        for path in ["/api/v1/elections/lunch/results", "/api/v1/elections/lunch/record", "/e/lunch/results"]
+        {
             assert!(shown.contains(&path), "{results}: {path} shows the result");
         }
         assert!(shown.contains(&"/api/v1/elections/lunch/events") && shown.len() >= 7, "{shown:?}");

@@ -167,7 +167,8 @@ impl Bulk {
 
     /// Sends the chunk at hand, and collects the oldest answers if enough are under way.
     async fn send(&mut self) {
-        let Chunk { prepared, refused, lines } = std::mem::replace(&mut self.chunk, Chunk::new(&self.election));
+        let Chunk { prepared, refused, lines } =
+            std::mem::replace(&mut self.chunk, Chunk::new(&self.election));
         let (mailbox, places) = (mailbox(), Arc::clone(&self.app.bulk_chunks));
         let answers = tokio::spawn(async move {
             if prepared.ballots.is_empty() {
@@ -245,8 +246,10 @@ impl Chunk {
 
 /// Parses a line and adds its ballot to `chunk`; `Err` is the line's answer.
 fn prepare(chunk: &mut PreparedChunk, election: &ElectionHandle, line: &[u8]) -> Result<(), Vec<u8>> {
-    let line: BulkLine<'_> = serde_json::from_slice(line)
-        .map_err(|error| refused(&problem::MALFORMED_JSON, &wire::malformed_json(None, &error.to_string()).detail))?;
+    wire::expect_object(line).map_err(|problem| refused(problem.code, "the line is not a JSON object"))?;
+    let line: BulkLine<'_> = serde_json::from_slice(line).map_err(|error| {
+        refused(&problem::MALFORMED_JSON, &wire::malformed_json(None, &error.to_string()).detail)
+    })?;
     let by_rule = |rejection: Rejection| refused_by(&SubmitError::Rejected(rejection));
     let answers = election::answers::encode(&election.definition, &line.choices)
         .map_err(|error| by_rule(error.into()))?;

@@ -18,6 +18,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 const ELECTIONS_A_PAGE: u64 = 1_000;
+const VOTER_ID_CHARS_MAX: usize = 200;
 
 pub async fn list(input: Input) -> Answer {
     input.accepts_json()?;
@@ -30,7 +31,8 @@ pub async fn list(input: Input) -> Answer {
     let directory = input.app.node.directory();
     let after = query.get("after").unwrap_or_default();
     let rest = directory.elections.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-    let page: Vec<_> = rest.take(limit as usize + 1).map(|(_, election)| (election, election.view())).collect();
+    let page: Vec<_> =
+        rest.take(limit as usize + 1).map(|(_, election)| (election, election.view())).collect();
     let has_more = page.len() as u64 > limit;
     let page = &page[..page.len().min(limit as usize)];
     let elections = page
@@ -58,6 +60,14 @@ pub async fn create(input: Input) -> Answer {
         return Err(Problem::new(&problem::MALFORMED_JSON, "a definition is an object").at("definition"));
     };
     let voters = members.remove("voters").map(listed_voters).transpose()?.unwrap_or_default();
+    let contests = members.get("contest").unwrap_or(&Value::Null);
+    wire::expect_objects(contests, "contest", &["choose"])?;
+    for contest in contests.as_array().into_iter().flatten() {
+        wire::expect_objects(&contest["choices"], "contest.choices", &[])?;
+    }
+    if members.get("closing").is_some_and(Value::is_array) {
+        return Err(Problem::new(&problem::MALFORMED_JSON, "expected an object, not an array").at("closing"));
+    }
     let raw: RawDefinition = serde_path_to_error::deserialize(Value::Object(members))
         .map_err(|error| wire::malformed_json(Some(error.path().to_string()), &error.inner().to_string()))?;
     let definition = raw.check().map_err(|error| definition_problem(&error))?;
@@ -67,17 +77,24 @@ pub async fn create(input: Input) -> Answer {
 
 /// The list of an election's voters: ids, or ids with weights and groups.
 fn listed_voters(value: Value) -> Result<Vec<ListedVoter>, Problem> {
+    wire::expect_objects(&value, "voters", &[])?;
     let lines: Vec<VoterLine> = serde_path_to_error::deserialize(value).map_err(|error| {
         let path = format!("voters{}", error.path());
         wire::malformed_json(Some(path), &error.inner().to_string())
     })?;
-    Ok(lines
-        .into_iter()
-        .map(|line| match line {
+    let voters = lines.into_iter().enumerate().map(|(place, line)| {
+        let voter = match line {
             VoterLine::Id(id) => ListedVoter { id, weight: 1 },
             VoterLine::Table(VoterTable { id, weight }) => ListedVoter { id, weight: weight.unwrap_or(1) },
-        })
-        .collect())
+        };
+        let is_id = !voter.id.trim().is_empty() && voter.id.chars().count() <= VOTER_ID_CHARS_MAX;
+        if is_id && voter.weight > 0 {
+            return Ok(voter);
+        }
+        let sentence = "a voter has an id of 1 to 200 characters, and a weight of at least 1";
+        Err(Problem::new(&problem::INVALID_DEFINITION, sentence).at(format!("voters[{place}]")))
+    });
+    voters.collect()
 }
 
 #[derive(serde::Deserialize)]
@@ -168,9 +185,8 @@ pub async fn draw(input: Input) -> Answer {
     let (app, slug) = officers_election(&input)?;
     let bytes_max = app.limits().body_bytes_max;
     let body: wire::DrawRequest = input.json(bytes_max).await?;
-    let seed = election::from_hex::<32>(&body.seed).ok_or_else(|| {
-        Problem::new(&problem::INVALID_VALUE, "a seed is 64 hexadecimal digits").at("seed")
-    })?;
+    let seed = election::from_hex::<32>(&body.seed)
+        .ok_or_else(|| Problem::new(&problem::INVALID_VALUE, "a seed is 64 hexadecimal digits").at("seed"))?;
     acted(&app, OfficerRequest::Draw(slug.clone(), seed), Some(slug), StatusCode::OK).await
 }
 

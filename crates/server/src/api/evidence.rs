@@ -85,9 +85,9 @@ pub async fn proof(input: Input) -> Answer {
 pub async fn consistency(input: Input) -> Answer {
     input.accepts_json()?;
     let query = input.query(&["from", "to"])?;
-    let from = query.number("from")?.ok_or_else(|| {
-        Problem::new(&problem::MALFORMED_QUERY, "say which size to begin at").at("from")
-    })?;
+    let from = query
+        .number("from")?
+        .ok_or_else(|| Problem::new(&problem::MALFORMED_QUERY, "say which size to begin at").at("from"))?;
     let to = query.number("to")?;
     let election = election(&input)?;
     let size = to.unwrap_or(election.view().tree_size);

@@ -99,10 +99,25 @@ pub async fn metrics(input: Input) -> Answer {
     write_counters(&mut page, &app.counters);
     page.single("hustings_feed_subscribers", "gauge", "Followers now.", app.subscribers.load(Relaxed) as u64);
     page.single("hustings_log_position", "counter", "Last committed entry of the ledger.", status.position);
-    page.single("hustings_log_batches_total", "counter", "Batches committed since the start.", status.batches);
-    page.single("hustings_queue_ballots", "gauge", "Ballots handed in, not yet answered.", status.ballots_waiting as u64);
+    page.single(
+        "hustings_log_batches_total",
+        "counter",
+        "Batches committed since the start.",
+        status.batches,
+    );
+    page.single(
+        "hustings_queue_ballots",
+        "gauge",
+        "Ballots handed in, not yet answered.",
+        status.ballots_waiting as u64,
+    );
     page.single("hustings_queue_ballots_max", "gauge", "Room for them.", status.ballots_waiting_max as u64);
-    page.single("hustings_storage_full", "gauge", "1 while the disk is full.", u64::from(status.storage_full));
+    page.single(
+        "hustings_storage_full",
+        "gauge",
+        "1 while the disk is full.",
+        u64::from(status.storage_full),
+    );
     page.single("hustings_clock_steady", "gauge", "0 while the clock waits.", u64::from(status.clock_steady));
     // Turnout is public in every mode; counts are not here in any.
     let directory = app.node.directory();

@@ -113,7 +113,8 @@ pub fn events_of(slug: &str) -> String {
 
 /// Whether the rules let a voter with so many ballots cast another; the node decides.
 pub fn may_vote_again(definition: &Definition, ballots: usize) -> bool {
-    ballots > 0 && (definition.revote == Revote::LastCounts || ballots < usize::from(definition.ballots_per_voter))
+    ballots > 0
+        && (definition.revote == Revote::LastCounts || ballots < usize::from(definition.ballots_per_voter))
 }
 
 pub async fn ballot(input: Input) -> Page {
@@ -174,7 +175,8 @@ fn show_ballot(
 fn contest_form<'a>(contest: &'a Contest, progress: Option<String>, form: &Form) -> ContestForm<'a> {
     let field = field_of(contest);
     let more = |choice: &election::definition::Choice| {
-        let parts: Vec<&str> = [&choice.party, &choice.description].into_iter().flatten().map(String::as_str).collect();
+        let parts: Vec<&str> =
+            [&choice.party, &choice.description].into_iter().flatten().map(String::as_str).collect();
         (!parts.is_empty()).then(|| parts.join(" · "))
     };
     ContestForm {
@@ -299,13 +301,15 @@ impl Step {
             (Cow::Borrowed(contest.id.as_str()), GivenAnswer::Choices(chosen))
         });
         let given = GivenAnswers(given.collect());
-        election::answers::encode(&self.election.definition, &given).map_err(|error| fault(&self.election, &error))
+        election::answers::encode(&self.election.definition, &given)
+            .map_err(|error| fault(&self.election, &error))
     }
 }
 
 /// What is wrong with a ballot, in the voter's words.
 fn fault(election: &ElectionHandle, error: &AnswerError) -> Fault {
-    let title = election.definition.contest(error.contest()).map_or("", |(_, contest)| contest.title.as_str());
+    let title =
+        election.definition.contest(error.contest()).map_or("", |(_, contest)| contest.title.as_str());
     let message = match error {
         AnswerError::Count { min, max, given, .. } => {
             let allowed = if min == max { format!("{max}") } else { format!("{min} to {max}") };

@@ -157,7 +157,12 @@ fn table(definition: &Definition, results: &Results, contest: &ContestResults) -
         .collect();
     let groups = contest.groups.iter().map(|group| GroupTable {
         name: group.group.clone(),
-        rows: contest.counts.iter().zip(&group.votes).map(|(count, votes)| (count.name.clone(), thousands(*votes))).collect(),
+        rows: contest
+            .counts
+            .iter()
+            .zip(&group.votes)
+            .map(|(count, votes)| (count.name.clone(), thousands(*votes)))
+            .collect(),
     });
     ContestTable {
         id: contest.id.clone(),
@@ -210,16 +215,18 @@ pub fn hint(contest: &Contest) -> String {
 pub fn shown_sentence(definition: &Definition) -> &'static str {
     match definition.results {
         ResultsMode::Live => "Counts are shown while voting goes on.",
-        ResultsMode::OwnBallot => "Counts are shown to those who have voted, and to everybody when voting is closed.",
+        ResultsMode::OwnBallot => {
+            "Counts are shown to those who have voted, and to everybody when voting is closed."
+        }
         ResultsMode::AtClose => "Counts appear here when voting is closed.",
         ResultsMode::OnPublish => "Counts appear here when the officer publishes the result.",
     }
 }
 
 /// What an open vote keeps secret and what not.
-pub const SECRECY_BEFORE: &str =
-    "This is an open vote: ballots are published under codes with the result, and whoever runs it can see them.";
-pub const SECRECY_AFTER: &str = "Who sees this code or the receipt file can find your ballot in the published record.";
+pub const SECRECY_BEFORE: &str = "This is an open vote: ballots are published under codes with the result, and whoever runs it can see them.";
+pub const SECRECY_AFTER: &str =
+    "Who sees this code or the receipt file can find your ballot in the published record.";
 
 /// The rules of an election as pairs for a list.
 pub fn rules(election: &ElectionHandle) -> Vec<(&'static str, String)> {
@@ -238,7 +245,9 @@ pub fn rules(election: &ElectionHandle) -> Vec<(&'static str, String)> {
         rules.push(("Voting again", "the last ballot counts".to_owned()));
     }
     match definition.closing.after_voters {
-        Some(AfterVoters::Number(number)) => rules.push(("Closes after", count_of(number, "voter", "voters"))),
+        Some(AfterVoters::Number(number)) => {
+            rules.push(("Closes after", count_of(number, "voter", "voters")))
+        }
         Some(AfterVoters::All) => rules.push(("Closes after", "everybody on the list".to_owned())),
         None => {}
     }

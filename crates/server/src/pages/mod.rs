@@ -15,7 +15,9 @@ use crate::input::Input;
 use crate::problem::{CODES, Code, Problem, Refused};
 use askama::Template;
 use axum::response::{IntoResponse, Response};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
+};
 use hyper::{HeaderMap, StatusCode};
 
 /// Only our own style, script and pictures; nothing inline, nothing framed, forms to ourselves.
@@ -113,10 +115,14 @@ impl Code {
     fn advice_for_people(&self) -> &'static str {
         match self.name {
             "not_found" => "The address may be mistyped, or what was here is gone.",
-            "no_such_election" => "The address may be mistyped; the code on the screen leads to what is open now.",
+            "no_such_election" => {
+                "The address may be mistyped; the code on the screen leads to what is open now."
+            }
             "no_such_room" => "Check the code on the screen: letters and digits, capitals do not matter.",
             "method_not_allowed" => "This address is for forms. Go back and send the form again.",
-            "forbidden" => "The form is older than this session, or was sent from another site. Go back, reload the page and send it again.",
+            "forbidden" => {
+                "The form is older than this session, or was sent from another site. Go back, reload the page and send it again."
+            }
             _ => self.advice,
         }
     }

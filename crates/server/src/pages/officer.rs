@@ -278,10 +278,6 @@ fn shows_text(screen: &Screen) -> String {
     }
 }
 
-fn login_or<'a>(input: &Input, officer: Option<&'a Officer>) -> Result<&'a Officer, Page> {
-    officer.ok_or_else(|| login(input, None, ""))
-}
-
 /// Makes a poll, opens it, gives it a room, and shows it on the room's screen.
 pub async fn quick_poll(input: Input) -> Page {
     let (input, officer, form) = Officer::posting(input).await?;
@@ -318,8 +314,11 @@ async fn make_poll(app: &Arc<App>, form: &Form) -> Result<String, Problem> {
     let slug = create_with_free_slug(app, title, raw).await?;
     let act = |request| async move { app.node.act(request).await.map_err(|error| views::refusal(&error)) };
     act(OfficerRequest::Open(slug.clone())).await?;
-    let request =
-        OfficerRequest::CreateRoom { title: title.to_owned(), pace: Pace::Led, elections: vec![slug.clone()] };
+    let request = OfficerRequest::CreateRoom {
+        title: title.to_owned(),
+        pace: Pace::Led,
+        elections: vec![slug.clone()],
+    };
     let code = act(request).await?.room.expect("making a room answers with its code");
     show_screen(app, code.clone(), Screen { show: Show::Election, election: Some(slug) }).await?;
     Ok(code.to_string())
@@ -344,14 +343,10 @@ async fn create_with_free_slug(app: &App, title: &str, raw: RawDefinition) -> Re
 
 pub async fn election(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let officer = Officer::of(&input);
-    let officer = match login_or(&input, officer.as_ref()) {
-        Ok(officer) => officer,
-        Err(login) => return login,
-    };
+    let Some(officer) = Officer::of(&input) else { return login(&input, None, "") };
     let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
     let view = election.view();
-    Ok(show_election(&input, officer, &election, &view, None))
+    Ok(show_election(&input, &officer, &election, &view, None))
 }
 
 fn show_election(
@@ -387,19 +382,21 @@ fn show_election(
 fn acts(election: &ElectionHandle, view: &ElectionView) -> Vec<ActForm> {
     let act = |name, text, button| ActForm { name, text, button, danger: false, quiet: true };
     let danger = |name, text, button| ActForm { name, text, button, danger: true, quiet: false };
-    let open = ActForm {
-        quiet: false,
-        ..act("open", "From opening on the definition is frozen.", "Open the vote")
-    };
-    let close =
-        danger("close", "Ends the vote at once and counts it. It cannot be opened again.", "Close the vote now");
+    let open =
+        ActForm { quiet: false, ..act("open", "From opening on the definition is frozen.", "Open the vote") };
+    let close = danger(
+        "close",
+        "Ends the vote at once and counts it. It cannot be opened again.",
+        "Close the vote now",
+    );
     let cancel = danger("cancel", "Ends the election without a result.", "Cancel the election");
     let extend = act("extend", "Sets a new closing time.", "Change the closing time");
     let publish = ActForm {
         quiet: false,
         ..act("publish", "Publishes the result with the record.", "Publish the result")
     };
-    let draw = act("draw", "A tie waits for the lot: enter the seed from dice or the named source.", "Draw the lot");
+    let draw =
+        act("draw", "A tie waits for the lot: enter the seed from dice or the named source.", "Draw the lot");
     let repeat = act("repeat", "Makes round 2: the same question, a new election.", "Repeat as a new round");
     let rehearse = act("rehearse", "Makes a copy to try; nothing in it counts.", "Make a rehearsal");
     let is_open_to_all = election.roll.is_none();
@@ -407,7 +404,12 @@ fn acts(election: &ElectionHandle, view: &ElectionView) -> Vec<ActForm> {
         ElectionState::Draft if is_open_to_all => vec![open, rehearse, cancel],
         ElectionState::Draft => vec![open, cancel],
         ElectionState::Open => {
-            vec![close, act("pause", "Takes no votes until it is opened again.", "Pause the vote"), extend, cancel]
+            vec![
+                close,
+                act("pause", "Takes no votes until it is opened again.", "Pause the vote"),
+                extend,
+                cancel,
+            ]
         }
         ElectionState::Paused => vec![
             ActForm { button: "Open the vote again", text: "Votes are taken again.", ..open },
@@ -492,9 +494,8 @@ fn request_of(name: &str, slug: Slug, form: &Form) -> Result<OfficerRequest, Pro
         }
         "draw" => {
             let seed = election::from_hex::<32>(form.get("seed").trim());
-            let seed = seed.ok_or_else(|| {
-                Problem::new(&problem::INVALID_VALUE, "A seed is 64 hexadecimal digits.")
-            })?;
+            let seed = seed
+                .ok_or_else(|| Problem::new(&problem::INVALID_VALUE, "A seed is 64 hexadecimal digits."))?;
             Ok(OfficerRequest::Draw(slug, seed))
         }
         "rehearse" => Ok(OfficerRequest::Rehearse(slug, Vec::new())),
@@ -505,13 +506,9 @@ fn request_of(name: &str, slug: Slug, form: &Form) -> Result<OfficerRequest, Pro
 
 pub async fn room(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let officer = Officer::of(&input);
-    let officer = match login_or(&input, officer.as_ref()) {
-        Ok(officer) => officer,
-        Err(login) => return login,
-    };
+    let Some(officer) = Officer::of(&input) else { return login(&input, None, "") };
     let room = views::room(&input.app, input.param("code")).or_page(&input)?;
-    Ok(show_room(&input, officer, &room, None))
+    Ok(show_room(&input, &officer, &room, None))
 }
 
 fn show_room(input: &Input, officer: &Officer, room: &Room, done: Option<Done>) -> Response {
@@ -520,7 +517,8 @@ fn show_room(input: &Input, officer: &Officer, room: &Room, done: Option<Done>) 
         let election = app.node.election(slug.as_str())?;
         let view = election.view();
         let line = ElectionLine::new(&election, &view);
-        let quick = acts(&election, &view).into_iter().filter(|act| matches!(act.name, "open" | "pause" | "close"));
+        let quick =
+            acts(&election, &view).into_iter().filter(|act| matches!(act.name, "open" | "pause" | "close"));
         let (slug, title, state, state_class, voters) =
             (line.slug, line.title, line.state, line.state_class, line.voters);
         Some(RoomElectionLine { slug, title, state, state_class, voters, acts: quick.collect() })

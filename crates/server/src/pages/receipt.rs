@@ -1,7 +1,9 @@
 //! "Your vote is cast": the receipt, what happens next, and the results when they may be seen.
 
 use super::ballot::{events_of, may_vote_again, purpose};
-use super::figures::{ContestTable, Head, Qr, SECRECY_AFTER, Turnout, contest_tables, shown_sentence, time_text};
+use super::figures::{
+    ContestTable, Head, Qr, SECRECY_AFTER, Turnout, contest_tables, shown_sentence, time_text,
+};
 use super::session::{Session, receipts, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::api::json_bytes;
@@ -28,6 +30,7 @@ struct ReceiptPage<'a> {
     again: Option<&'a str>,
     events: String,
     counts: &'a str,
+    own: Option<u64>,
     now: &'a str,
     turnout: Turnout,
     contests: Vec<ContestTable>,
@@ -61,10 +64,13 @@ pub async fn receipt(input: Input) -> Page {
     let contests = contest_tables(&election, &view, Viewer::Voted);
     let is_over = matches!(view.state, ElectionState::Closed | ElectionState::Published);
     let again = may_vote_again(&election.definition, count) && view.state == ElectionState::Open;
-    let again_text = if election.definition.revote == Revote::LastCounts { "Change my vote" } else { "Vote again" };
-    // Own-ballot counts are not in the public feed: the page shows them as of its making.
+    let again_text =
+        if election.definition.revote == Revote::LastCounts { "Change my vote" } else { "Vote again" };
+    // Own-ballot counts are not in the public feed: the page shows them as of its making, and for how many ballots.
     let public_counts = contest_tables(&election, &view, Viewer::Public);
+    let own = (public_counts.is_empty() && !contests.is_empty()).then_some(view.results.ballots);
     let page_of = ReceiptPage {
+        own,
         shell: Shell::of(&input),
         head: Head::new(&election, &view),
         slug,
@@ -108,7 +114,11 @@ fn newest_receipt(
 }
 
 /// The next open election of a room this one is in, which this browser has not voted in.
-fn next_in_room(input: &Input, session: &Session, election: &ElectionHandle) -> Result<Option<Next>, Refusal> {
+fn next_in_room(
+    input: &Input,
+    session: &Session,
+    election: &ElectionHandle,
+) -> Result<Option<Next>, Refusal> {
     let directory = input.app.node.directory();
     let rooms = directory.rooms.values().filter(|room| room.elections.contains(&election.slug));
     for slug in rooms.flat_map(|room| &room.elections) {

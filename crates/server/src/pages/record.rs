@@ -87,7 +87,9 @@ fn show(input: &Input, election: &ElectionHandle, typed: &str, finding: Option<F
     let (view, identity) = (election.view(), input.app.node.identity());
     let openings = match election.are_openings_shown() {
         true => "The record holds every ballot under its code.",
-        false => "Ballots are added to the record when the counts may be seen; before that it cannot be downloaded.",
+        false => {
+            "Ballots are added to the record when the counts may be seen; before that it cannot be downloaded."
+        }
     };
     let record = RecordPage {
         shell: Shell::of(input),
@@ -128,7 +130,8 @@ async fn find_by_code(app: &App, election: &Arc<ElectionHandle>, typed: &str) ->
         Some(leaf) => {
             let view = election.proof(leaf).map_err(|error| read_problem(&error))?;
             let kind = if view.kind == LeafKind::Ballot { "A ballot" } else { "An officer's act" };
-            let marks = marks(election, &view).map_or_else(String::new, |marks| format!(" It says: {marks}."));
+            let marks =
+                marks(election, &view).map_or_else(String::new, |marks| format!(" It says: {marks}."));
             let text = format!(
                 "{kind} with the code {tracker} is leaf {} of {}.{marks}",
                 thousands(leaf),
@@ -221,15 +224,20 @@ fn judge(input: &Input, election: &ElectionHandle, text: &str) -> Result<Finding
                 let size = thousands(view.size);
                 let index = proof::LeafIndex(view.leaf_index);
                 let is_included =
-                    verify_inclusion(&receipt.leaf, index, TreeSize(view.size), &view.path, &view.root).is_ok();
-                let text = format!("Its ballot is leaf {} of {size}, under the root shown here.", thousands(index.0));
+                    verify_inclusion(&receipt.leaf, index, TreeSize(view.size), &view.path, &view.root)
+                        .is_ok();
+                let text = format!(
+                    "Its ballot is leaf {} of {size}, under the root shown here.",
+                    thousands(index.0)
+                );
                 checks.push(check(is_included, text));
-                found = marks(election, &view).filter(|_| is_included).map_or_else(String::new, |marks| {
-                    format!(" The ballot says: {marks}.")
-                });
+                found = marks(election, &view)
+                    .filter(|_| is_included)
+                    .map_or_else(String::new, |marks| format!(" The ballot says: {marks}."));
             }
             Err(ReadError::NoSuchLeaf { size, .. }) => {
-                let text = format!("Its ballot is in the tree: the tree has only {} leaves.", thousands(size));
+                let text =
+                    format!("Its ballot is in the tree: the tree has only {} leaves.", thousands(size));
                 checks.push(check(false, text));
             }
             Err(error) => return Err(read_problem(&error)),

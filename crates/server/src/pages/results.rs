@@ -23,6 +23,7 @@ struct ResultsPage<'a> {
     votable: bool,
     events: String,
     counts: &'a str,
+    own: Option<u64>,
     turnout: Turnout,
     contests: Vec<ContestTable>,
     shown: &'a str,
@@ -48,11 +49,12 @@ pub async fn results(input: Input) -> Page {
     let public_counts = contest_tables(&election, &view, Viewer::Public);
     let turnout = Turnout::new(&view.results);
     let slug = election.slug.as_str();
-    let is_over = matches!(
-        view.state,
-        ElectionState::Closed | ElectionState::Published | ElectionState::Cancelled
-    );
+    let is_over =
+        matches!(view.state, ElectionState::Closed | ElectionState::Published | ElectionState::Cancelled);
+    let contests = contest_tables(&election, &view, viewer);
+    let own = (public_counts.is_empty() && !contests.is_empty()).then_some(view.results.ballots);
     let results = ResultsPage {
+        own,
         shell: Shell::of(&input),
         head: Head::new(&election, &view),
         slug,
@@ -61,7 +63,7 @@ pub async fn results(input: Input) -> Page {
         events: events_of(slug),
         counts: if public_counts.is_empty() { "hidden" } else { "shown" },
         turnout,
-        contests: contest_tables(&election, &view, viewer),
+        contests,
         shown: shown_sentence(&election.definition),
         definition_hash: grouped(&election.definition_hash.to_string()),
         root: grouped(&view.root.to_string()),

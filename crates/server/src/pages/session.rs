@@ -2,13 +2,13 @@
 
 use super::{OrPage, Refusal};
 use crate::api::elections::take_session;
+use crate::api::evidence::read_problem;
 use crate::app::{mailbox, with_edge};
 use crate::cookies::Purpose;
 use crate::input::{Form, Input};
 use crate::problem::{self, Problem};
-use crate::api::evidence::read_problem;
-use election::definition::Eligibility;
 use election::Voter;
+use election::definition::Eligibility;
 use hyper::header::HeaderValue;
 use node::{CastReceipt, ElectionHandle};
 
@@ -38,15 +38,10 @@ impl Session {
     /// A new session, in the place of any other.
     pub fn new(input: &Input) -> Result<Session, Refusal> {
         take_session(&input.app, input.caller.address, PAGES).or_page(input)?;
-        let token = with_edge(|edge| edge.new_session(None)).map_err(|rejection| {
-            Refusal::new(input, crate::views::rejection(&rejection))
-        })?;
-        let cookie = input.app.cookies.set(
-            Purpose::Voter,
-            input.caller.is_secure,
-            &token,
-            Some(VOTER_COOKIE_SECONDS),
-        );
+        let token = with_edge(|edge| edge.new_session(None))
+            .map_err(|rejection| Refusal::new(input, crate::views::rejection(&rejection)))?;
+        let cookie =
+            input.app.cookies.set(Purpose::Voter, input.caller.is_secure, &token, Some(VOTER_COOKIE_SECONDS));
         Ok(Session { token, cookie: Some(cookie) })
     }
 
@@ -78,7 +73,11 @@ pub fn voter(input: &Input, session: &Session, election: &ElectionHandle) -> Opt
 }
 
 /// Receipts of the voter's ballots, oldest first.
-pub fn receipts(input: &Input, election: &ElectionHandle, voter: &Voter) -> Result<Vec<CastReceipt>, Refusal> {
+pub fn receipts(
+    input: &Input,
+    election: &ElectionHandle,
+    voter: &Voter,
+) -> Result<Vec<CastReceipt>, Refusal> {
     let status = mailbox().voter(election, voter).map_err(|error| read_problem(&error)).or_page(input)?;
     Ok(status.receipts)
 }
