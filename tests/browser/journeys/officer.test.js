@@ -1,7 +1,6 @@
 // An officer makes a poll, opens it, closes it and publishes it, on the pages alone.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { DESKTOP, PHONE, castBallot, device, journey, look, openBrowser } from "../support/browser.js";
+import { DESKTOP, PHONE, castBallot, device, journey, look, openBrowser, scene } from "../support/browser.js";
 import { OFFICER_TOKEN, startServer, waitFor } from "../support/hustings.js";
 
 async function logIn(page, server) {
@@ -12,7 +11,7 @@ async function logIn(page, server) {
 }
 
 for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-without-script", PHONE, false]]) {
-  test(`an officer runs a poll: ${name}`, async (test) => {
+  scene(`an officer runs a poll: ${name}`, async (test) => {
     const server = await startServer(test);
     const browser = await openBrowser(test);
     const officer = await device(browser, test, { viewport, script });
@@ -81,7 +80,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
   });
 }
 
-test("pages that are not there, and the page of errors, say so plainly", async (test) => {
+scene("pages that are not there, and the page of errors, say so plainly", async (test) => {
   const server = await startServer(test);
   const page = await device(await openBrowser(test), test);
   for (const [where, name] of [["/e/nowhere", "no-such-election"], ["/j/ZZZZZZ", "no-such-room"], ["/nowhere", "not-found"]]) {

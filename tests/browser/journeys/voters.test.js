@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { test } from "node:test";
-import { DESKTOP, castBallot, device, journey, look, openBrowser } from "../support/browser.js";
+import { DESKTOP, castBallot, device, journey, look, openBrowser, scene } from "../support/browser.js";
 import { folder, run, startDemo, waitFor } from "../support/hustings.js";
 
 /** The demo's elections with, contest by contest, the names of their choices. */
@@ -36,7 +35,7 @@ async function voteInAll(page, server, list, voter, picture) {
   }
 }
 
-test("three voters in a room", async (test) => {
+scene("three voters in a room", async (test) => {
   const server = await startDemo(test, "--wait-for", "3");
   const list = await elections(server);
   assert.equal(list.length, 3, "the demo has three elections");
@@ -158,7 +157,7 @@ test("three voters in a room", async (test) => {
   });
 });
 
-test("a ballot cast after the close is told so", async (test) => {
+scene("a ballot cast after the close is told so", async (test) => {
   const server = await startDemo(test, "--wait-for", "3");
   const [first] = await elections(server);
   const browser = await openBrowser(test);
@@ -172,7 +171,7 @@ test("a ballot cast after the close is told so", async (test) => {
   await look(page, "phone-closed-while-voting");
 });
 
-test("a ballot with too many marks is sent back with its marks", async (test) => {
+scene("a ballot with too many marks is sent back with its marks", async (test) => {
   const server = await startDemo(test, "--wait-for", "3");
   await server.post("/elections", {
     slug: "two-of-three", title: "Two of three",
@@ -193,7 +192,7 @@ test("a ballot with too many marks is sent back with its marks", async (test) =>
   await page.getByRole("heading", { level: 1, name: "Your vote is cast" }).waitFor();
 });
 
-test("a keyboard is enough", async (test) => {
+scene("a keyboard is enough", async (test) => {
   const server = await startDemo(test, "--wait-for", "3");
   const [first] = await elections(server);
   const page = await device(await openBrowser(test), test, { viewport: DESKTOP });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { test } from "node:test";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -12,11 +13,17 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 const STEP_MS = 15_000;
+const SCENE_MS = 240_000;
 /** Pages without script: axe, a script itself, cannot run there. Their markup is the same. */
 const scriptless = new WeakSet();
 
 export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
+
+/** A test that ends in time, whatever hangs. */
+export function scene(name, body) {
+  test(name, { timeout: SCENE_MS }, body);
+}
 
 /** Steps of one journey, each a test of its own: when one fails, those after it are skipped. */
 export function journey(test) {
