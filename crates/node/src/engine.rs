@@ -239,8 +239,11 @@ impl<S: Storage, T: Send> Engine<S, T> {
         if self.ballots_since_snapshot > 0 {
             let _ = self.snapshot();
         }
-        self.ledger.close()?;
-        Ok(())
+        match self.ledger.close() {
+            // Only the last mark found no room: everything is synced, and the next start says so.
+            Err(LedgerError::Full { .. }) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn log_founding(&mut self, config: &EngineConfig, clock: ClockReading) -> Result<(), NodeError> {

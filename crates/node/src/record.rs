@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use election::state::RegisteredKey;
 use ledger::columns::Place;
 use ledger::{LogReader, Position};
-use proof::{Sha256Stream, TreeSize, root_at};
+use proof::{Hash, Sha256Stream, TreeSize, consistency, root_at, verify_consistency};
 use serde::Serialize;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -201,12 +201,23 @@ impl RecordReader {
         sizes.retain(|size| *size <= self.view.tree_size);
         sizes.dedup();
         for size in sizes {
-            let root = root_at(TreeSize(size), &self.election.readers.tiles)?;
+            let root = self.sound_root(size)?;
             let note = serde_json::to_string(&self.election.checkpoint_at(size, root))
                 .expect("a note is text, which JSON can hold");
             self.line(&format!(r#"{{"checkpoint":{note}}}"#));
         }
         Ok(())
+    }
+
+    /// Root of the first `size` leaves as the tiles have it, if it leads to the root that the writer keeps in memory:
+    /// tiles are a cache without sums, and a root that is signed must be right.
+    fn sound_root(&self, size: u64) -> Result<Hash, ReadError> {
+        let tiles = &self.election.readers.tiles;
+        let (size, whole) = (TreeSize(size), TreeSize(self.view.tree_size));
+        let root = root_at(size, tiles)?;
+        let path = consistency(size, whole, tiles)?;
+        let is_sound = verify_consistency(size, &root, whole, &self.view.root, &path).is_ok();
+        if is_sound { Ok(root) } else { Err(ReadError::Mismatch) }
     }
 
     fn end(&mut self) {

@@ -167,3 +167,24 @@ async fn a_restored_ledger_begins_a_new_epoch_that_its_record_shows() {
     assert!(text.contains(r#""act":"epoch""#) && text.contains("a tie"), "{text}");
     running.node.stop().unwrap();
 }
+
+#[tokio::test]
+async fn a_rotten_tile_is_noticed_before_a_wrong_root_is_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let election = create(&running, LUNCH, Vec::new()).await;
+    for _ in 0..3 {
+        let token = running.edge.new_session(Some(&election)).unwrap();
+        cast(&mut running, &election, &token, "pizza", IdempotencyKey::NONE).await.unwrap();
+    }
+    running.handle.act(OfficerRequest::Close("lunch".parse().unwrap())).await.unwrap();
+    let tile = folder.path().join("cache/election-000000.tile.0");
+    let mut hashes = std::fs::read(&tile).unwrap();
+    hashes[40] ^= 1;
+    std::fs::write(&tile, hashes).unwrap();
+    let mut text = String::new();
+    let read = node::RecordReader::new(Arc::clone(&election)).unwrap().read_to_string(&mut text);
+    assert!(read.is_err(), "the record ends before anything is signed");
+    assert!(!text.contains(r#""end""#));
+    running.node.stop().unwrap();
+}
