@@ -9,7 +9,7 @@ mod table;
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
@@ -24,8 +24,9 @@ Automation of this repository.
         --strict      fail if a suite was left out
         --full        the long runs too: 200 kills, fuzzing, release build
         --only NAME   this suite alone (may be given again)
-  cargo xtask suites  lists the suites, what each needs, and what is missing here
-  cargo xtask tidy    checks the house rules that no compiler knows
+  cargo xtask suites    lists the suites, what each needs, and what is missing here
+  cargo xtask fixtures  writes testdata/audit anew, from the cases of the auditors' tests
+  cargo xtask tidy      checks the house rules that no compiler knows
 
 Exit codes: 0 all well; 1 something failed; 2 wrong usage; 3 with --strict, something was left out.
 ";
@@ -64,6 +65,12 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
             let findings = tidy::check(&root)?;
             print!("{findings}");
             Ok(if findings.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+        }
+        "fixtures" => {
+            let mut command = Command::new("cargo");
+            command.args(["test", "--package", "audit", "--test", "fixtures"]).current_dir(&root);
+            let written = process::run_shown(command.env("FIXTURES", "write"))?;
+            Ok(if written.succeeded { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
         "help" | "--help" | "-h" => {
             print!("{HELP}");
