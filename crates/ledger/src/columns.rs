@@ -183,11 +183,27 @@ impl<S: Storage> TileWriter<S> {
     }
 
     fn add_level(&mut self) -> io::Result<()> {
-        let level = self.levels.len();
-        let column = ColumnWriter::open(&self.storage, &format!("{}.{level}", self.name), size_of::<Hash>())?;
-        assert!(self.readers[level].set(column.reader()).is_ok(), "a level is added once");
-        self.levels.push(Level { column, waiting: Vec::new() });
+        let column = self.open_level()?;
+        self.register(column);
         Ok(())
+    }
+
+    /// A level that the leaves did not reach until now. What stands in its file is from before a crash that took the
+    /// leaves under it.
+    fn begin_level(&mut self) -> io::Result<()> {
+        let mut column = self.open_level()?;
+        column.truncate(0)?;
+        self.register(column);
+        Ok(())
+    }
+
+    fn open_level(&self) -> io::Result<ColumnWriter<S>> {
+        ColumnWriter::open(&self.storage, &format!("{}.{}", self.name, self.levels.len()), size_of::<Hash>())
+    }
+
+    fn register(&mut self, column: ColumnWriter<S>) {
+        assert!(self.readers[self.levels.len()].set(column.reader()).is_ok(), "a level is added once");
+        self.levels.push(Level { column, waiting: Vec::new() });
     }
 
     /// Published hashes of a level; of level 0, the leaves.
@@ -214,7 +230,7 @@ impl<S: Storage> TileWriter<S> {
     pub fn push(&mut self, level: u8, hash: &Hash) -> io::Result<()> {
         assert!(level < TILE_LEVELS, "a tree has at most 256⁵ leaves");
         while self.levels.len() <= usize::from(level) {
-            self.add_level()?;
+            self.begin_level()?;
         }
         self.levels[usize::from(level)].waiting.extend_from_slice(&hash.0);
         Ok(())
