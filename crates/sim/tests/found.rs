@@ -5,14 +5,15 @@ use election::ballot::{Extras, OpeningFields, write_opening};
 use election::{
     Definition, ElectionId, ElectionIndex, Hlc, IdempotencyKey, OfficerCommand, Slug, UnixMillis, VoterTag,
 };
+use ledger::columns::TileWriter;
 use ledger::faulty::{Crash, FaultyStorage};
-use ledger::{LedgerOptions, Storage, Threads};
+use ledger::{LedgerOptions, Storage, StorageFile, Threads};
 use node::caches::Disks;
 use node::core::{Answer, CoreLimits, Effects, Event};
 use node::engine::{Engine, EngineConfig};
 use node::identity::Keys;
 use node::{ClockReading, NodeError, PreparedBallot};
-use proof::{LeafKind, NodeKey, Secret, leaf_hash};
+use proof::{Edge, Hash, LeafKind, NodeKey, Secret, TreeSize, leaf_hash, root_at};
 
 /// A machine with a node on it, and time that only goes on.
 struct Machine {
@@ -191,6 +192,21 @@ fn a_cache_whose_sync_failed_is_in_no_snapshot() {
     machine.cut_power();
     machine.start().unwrap();
     machine.check_stored(election);
+}
+
+#[test]
+fn a_tile_level_left_by_a_crash_that_took_its_leaves_begins_anew() {
+    let storage = FaultyStorage::new(1);
+    storage.create("tree.1").unwrap().write_at(&[&[0; 32]], 0).unwrap();
+    let mut tiles = TileWriter::open(storage, "tree").unwrap();
+    let mut edge = Edge::new();
+    for leaf in 0..=255 {
+        let hash = Hash([leaf; 32]);
+        tiles.push(0, &hash).unwrap();
+        edge.append_with(hash, |level, root| tiles.push(level, &root).unwrap());
+    }
+    tiles.publish().unwrap();
+    assert_eq!(root_at(TreeSize(256), &tiles.reader()).unwrap(), edge.root());
 }
 
 #[test]
