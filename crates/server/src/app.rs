@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 const VOTER_CELLS: usize = 65_536;
 const ADDRESS_CELLS: usize = 16_384;
 const ELECTION_CELLS: usize = 1_024;
+const SEARCHES_MAX: usize = 2;
 
 /// Rate limits, by whom they hold for.
 #[derive(Debug)]
@@ -73,6 +74,8 @@ pub struct App {
     pub subscribers: Arc<AtomicUsize>,
     pub record_downloads: Arc<Semaphore>,
     pub bulk_chunks: Arc<Semaphore>,
+    /// Searches for a code, which read a whole tree.
+    pub searches: Arc<Semaphore>,
     pub is_stopping: AtomicBool,
 }
 
@@ -94,6 +97,7 @@ impl App {
             subscribers: Arc::default(),
             record_downloads: Arc::new(Semaphore::new(limits.record_downloads_max)),
             bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             is_stopping: AtomicBool::new(false),
             node,
             config,

@@ -1,10 +1,13 @@
 //! The live feed: server-sent events with absolute snapshots.
 //!
 //! ```text
-//! election's view ──changed──▶ one task per election and worker ──frame──▶ watch ──▶ followers of this worker
-//!                              (at most 4 a second, encoded once)           │         (the newest, never a queue)
-//!                                                                           └ a slow reader skips, and is never waited for
+//! election's view ──changed──▶ one task per election and worker ──frame──▶ watch ──▶ 256 followers
+//!                              (a few times a second, encoded once)     ├▶ watch ──▶ 256 followers   the newest,
+//!                                                                       └▶ watch ──▶ 256 followers   never a queue
 //! ```
+//!
+//! A slow reader skips frames and is never waited for. Between two groups of followers the worker looks after
+//! everybody else, so that ten thousand followers do not make a ballot wait for all of them.
 //!
 //! Ids are opaque and name what a snapshot was made of, so they resume at any node: who comes back with the
 //! newest gets nothing again, anybody else the newest at once.
@@ -54,18 +57,53 @@ struct Frame {
     is_end: bool,
 }
 
-/// The feeds that somebody of this worker follows.
+/// Followers who are woken together: some 2 ms of sending.
+const GROUP_FOLLOWERS: usize = 256;
+
+type Group = Arc<watch::Sender<Frame>>;
+
+/// The feeds that somebody of this worker follows, each with its groups of followers.
 #[derive(Debug, Default)]
 pub struct Feeds {
-    open: RefCell<BTreeMap<FeedKey, Arc<watch::Sender<Frame>>>>,
+    open: RefCell<BTreeMap<FeedKey, Vec<Group>>>,
 }
 
 impl Feeds {
     /// Ends every feed, so that their connections can close.
     pub fn end(&self) {
-        for (_, sender) in std::mem::take(&mut *self.open.borrow_mut()) {
-            sender.send_modify(|frame| frame.is_end = true);
+        for group in std::mem::take(&mut *self.open.borrow_mut()).into_values().flatten() {
+            group.send_modify(|frame| frame.is_end = true);
         }
+    }
+
+    /// Joins a group of a feed that is open; a new group if all are full.
+    fn join(&self, key: &FeedKey) -> Option<watch::Receiver<Frame>> {
+        let mut open = self.open.borrow_mut();
+        let groups = open.get_mut(key)?;
+        let with_room = groups.iter().find(|group| group.receiver_count() < GROUP_FOLLOWERS);
+        if let Some(group) = with_room {
+            return Some(group.subscribe());
+        }
+        let newest = groups.first()?.borrow().clone();
+        let (sender, receiver) = watch::channel(newest);
+        groups.push(Arc::new(sender));
+        Some(receiver)
+    }
+
+    /// The groups of a feed; empty once it has ended.
+    fn groups(&self, key: &FeedKey) -> Vec<Group> {
+        self.open.borrow().get(key).cloned().unwrap_or_default()
+    }
+
+    /// Ends a feed that nobody follows; false if somebody does.
+    fn end_if_unused(&self, key: &FeedKey) -> bool {
+        let mut open = self.open.borrow_mut();
+        let is_unused =
+            open.get(key).is_none_or(|groups| groups.iter().all(|group| group.receiver_count() == 0));
+        if is_unused {
+            open.remove(key);
+        }
+        is_unused
     }
 }
 
@@ -118,61 +156,68 @@ impl Drop for SubscriberSlot {
 
 /// Joins the feed of `key` on this worker, and begins it if nobody follows yet.
 fn subscribe(app: &Arc<App>, key: FeedKey) -> Result<watch::Receiver<Frame>, Problem> {
-    let open = with_local(|local| local.feeds.open.borrow().get(&key).map(|sender| sender.subscribe()));
-    if let Some(receiver) = open {
+    if let Some(receiver) = with_local(|local| local.feeds.join(&key)) {
         return Ok(receiver);
     }
     let source = Source::find(app, &key)?;
     let (sender, receiver) = watch::channel(source.frame(app));
-    let sender = Arc::new(sender);
-    with_local(|local| local.feeds.open.borrow_mut().insert(key.clone(), Arc::clone(&sender)));
-    tokio::spawn(produce(Arc::clone(app), key, source, sender));
+    with_local(|local| local.feeds.open.borrow_mut().insert(key.clone(), vec![Arc::new(sender)]));
+    tokio::spawn(produce(Arc::clone(app), key, source));
     Ok(receiver)
 }
 
 /// Makes frames while somebody follows.
-async fn produce(app: Arc<App>, key: FeedKey, mut source: Source, sender: Arc<watch::Sender<Frame>>) {
+async fn produce(app: Arc<App>, key: FeedKey, mut source: Source) {
     let pause = Duration::from_millis(1000 / u64::from(app.limits().snapshots_per_second.max(1)));
     let heartbeat = Duration::from_secs(u64::from(app.limits().heartbeat_seconds.max(1)));
     let mut silent_until = Instant::now() + heartbeat;
     loop {
         let has_news = tokio::select! {
-            has_news = source.changed(pause) => has_news,
-            () = tokio::time::sleep_until(silent_until) => {
-                sender.send_modify(|frame| frame.beat += 1);
-                silent_until = Instant::now() + heartbeat;
-                continue;
-            }
-            () = sender.closed() => {
-                if forget(&key, &sender) { return } else { continue }
-            }
+            has_news = source.changed(pause) => Some(has_news),
+            () = tokio::time::sleep_until(silent_until) => None,
         };
-        if !has_news {
-            forget(&key, &sender);
-            sender.send_modify(|frame| frame.is_end = true);
+        if with_local(|local| local.feeds.end_if_unused(&key)) {
             return;
         }
-        let frame = source.frame(&app);
-        let is_new = sender.borrow().id != frame.id;
-        if is_new {
-            count(|counters| add(&counters.feed_messages, sender.receiver_count() as u64));
-            sender.send_replace(frame);
+        let next = Instant::now() + pause;
+        let is_sent = match has_news {
+            None => send(&key, |frame| frame.beat += 1).await > 0,
+            Some(true) => send_news(&key, &source.frame(&app)).await,
+            Some(false) => {
+                send(&key, |frame| frame.is_end = true).await;
+                with_local(|local| local.feeds.open.borrow_mut().remove(&key));
+                return;
+            }
+        };
+        if is_sent {
             silent_until = Instant::now() + heartbeat;
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep_until(next).await;
         }
     }
 }
 
-/// Takes a feed that nobody follows off the list; false if somebody has come meanwhile.
-fn forget(key: &FeedKey, sender: &Arc<watch::Sender<Frame>>) -> bool {
-    with_local(|local| {
-        let mut open = local.feeds.open.borrow_mut();
-        let is_unused = sender.receiver_count() == 0;
-        if is_unused && open.get(key).is_some_and(|known| Arc::ptr_eq(known, sender)) {
-            open.remove(key);
-        }
-        is_unused
-    })
+/// Sends a frame unless it is the newest already.
+async fn send_news(key: &FeedKey, news: &Frame) -> bool {
+    let newest =
+        with_local(|local| local.feeds.groups(key).first().map(|group| Arc::clone(&group.borrow().id)));
+    if newest.is_none_or(|newest| newest == news.id) {
+        return false;
+    }
+    let followers = send(key, |frame| *frame = news.clone()).await;
+    count(|counters| add(&counters.feed_messages, followers as u64));
+    true
+}
+
+/// Changes the frame of every group, one after the other; returns how many follow.
+async fn send(key: &FeedKey, change: impl Fn(&mut Frame)) -> usize {
+    let mut followers = 0;
+    for group in with_local(|local| local.feeds.groups(key)) {
+        followers += group.receiver_count();
+        group.send_modify(&change);
+        // The group's followers, and whoever else waits on this worker, come first.
+        tokio::task::yield_now().await;
+    }
+    followers
 }
 
 /// Where a feed's news comes from.

@@ -8,7 +8,7 @@ use crate::counters::bump;
 use crate::problem::{self, Problem, Refused};
 use crate::{ballots, feed, routes};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use node::Edge;
@@ -265,6 +265,11 @@ async fn through_router(line: &Line, mut request: Request<Incoming>) -> Response
         );
     }
     response.headers_mut().insert(&REQUEST_ID, id.0);
+    if caller.is_secure {
+        response
+            .headers_mut()
+            .insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     response
 }
 

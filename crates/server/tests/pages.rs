@@ -398,6 +398,8 @@ fn over_plain_http_officers_need_the_machine_itself_or_a_pairing_code() {
     assert!(secure.text().contains("name=\"token\""));
     assert!(secure.header("set-cookie").starts_with("__Host-hustings-"));
     assert!(secure.header("set-cookie").ends_with("; Secure"));
+    assert_eq!(secure.header("strict-transport-security"), "max-age=31536000");
+    assert_eq!(login.header("strict-transport-security"), "");
     assert!(login.header("set-cookie").starts_with("hustings-"));
     assert!(login.text().contains("This connection is not encrypted"));
     assert!(!secure.text().contains("This connection is not encrypted"));

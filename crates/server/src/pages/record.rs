@@ -118,7 +118,7 @@ async fn find_by_code(app: &App, election: &Arc<ElectionHandle>, typed: &str) ->
         let text = "A code has twelve letters and digits, like ABCD-EFGH-JKMN.";
         return Ok(Finding::plain("note-warn", "This is not a code.", text));
     };
-    let permit = app.record_downloads.clone().try_acquire_owned();
+    let permit = Arc::clone(&app.searches).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::plain(&problem::OVERLOADED).retry_after(3))?;
     let (searched, code) = (Arc::clone(election), tracker.clone());
     let found = tokio::task::spawn_blocking(move || {
