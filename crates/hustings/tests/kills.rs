@@ -112,7 +112,7 @@ fn cast_until_stopped(load: &Load, number: usize, tokens: &[String]) -> Vec<Ackn
         if load.stop.load(Ordering::Relaxed) {
             break;
         }
-        let key = format!("client {number} voter {index}");
+        let key = format!("client-{number}-voter-{index}");
         let body = json!({"choices": {"who": [CHOICES[(number + index) % 3]]}});
         let receipt = cast(load, &mut agent, token, &key, &body);
         if index % 50 == 0 {
