@@ -47,6 +47,12 @@ pub struct Pulse {
 }
 
 impl Pulse {
+    /// Of a connection accepted at tick `now`: the sweep may look before its task has begun, and must not take it for
+    /// one that has been idle for ever.
+    pub fn new(now: u32) -> Self {
+        Self { moved_at: AtomicU32::new(now), ..Self::default() }
+    }
+
     pub fn phase(&self) -> Phase {
         match self.phase.load(Relaxed) {
             0 => Phase::Quiet,
@@ -101,7 +107,6 @@ struct Substitute {
 
 impl<S> Watched<S> {
     pub fn new(stream: S, pulse: Arc<Pulse>, ticks: Arc<Ticks>) -> Self {
-        pulse.moved_at.store(ticks.now(), Relaxed);
         Self { stream, pulse, ticks, substitute: None }
     }
 
