@@ -22,7 +22,7 @@ pub struct BulkArgs {
     /// Ballots a body.
     #[arg(long, default_value_t = 4_000, value_name = "N")]
     pub lines: usize,
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 8, value_name = "N")]
     pub connections: usize,
 }
 

@@ -19,7 +19,7 @@ use super::{Context, clock};
 const LANES: usize = 64;
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
 /// After the last vote: the last snapshot is on its way.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_secs(1);
 const BALLOT_INDEX: &[u8] = b"\"ballot_index\":";
 
 #[derive(clap::Args, Debug)]
@@ -73,19 +73,19 @@ impl Traffic for Paced<'_> {
 
 pub fn run(context: &Context, args: &FeedArgs) -> anyhow::Result<Report> {
     let subscribers = args.subscribers.unwrap_or(context.size(10_000, 100) as usize);
-    let secs = if context.quick { 3 } else { args.secs };
+    let secs = context.size(args.secs, 1);
+    let rate = context.size(args.rate, 200);
     let mut report = Report::new("feed", &Machine::read(context.folder()));
     report.method(format!(
-        "{subscribers} subscribers of one election's live feed in one client process, {} single votes a second for \
+        "{subscribers} subscribers of one election's live feed in one client process, {rate} single votes a second for \
          {secs} s from another; latency until the subscriber's process has read the snapshot, of every snapshot and \
          subscriber",
-        args.rate
     ));
     let server = votes::open_election(context)?;
-    let mut ballots = votes::mint(&server, args.rate * (secs + 2), LANES)?;
+    let mut ballots = votes::mint(&server, rate * (secs + 2), LANES)?;
     let mut acknowledged = Vec::new();
     // Buffers that the first votes need are no subscriber's.
-    pace(&server, &mut ballots, args.rate, Duration::from_secs(1), &mut acknowledged)?;
+    pace(&server, &mut ballots, rate, Duration::from_secs(1), &mut acknowledged)?;
     let resident_before = resident(&server);
 
     let out = context.folder().join("received");
@@ -93,7 +93,7 @@ pub fn run(context: &Context, args: &FeedArgs) -> anyhow::Result<Report> {
     std::thread::sleep(SETTLE);
     let resident_idle = resident(&server);
     let (client_before, server_before, began) = (client.cpu_time(), server.cpu_time(), clock::now());
-    let load = pace(&server, &mut ballots, args.rate, Duration::from_secs(secs), &mut acknowledged)?;
+    let load = pace(&server, &mut ballots, rate, Duration::from_secs(secs), &mut acknowledged)?;
     let elapsed = began.elapsed().as_secs_f64();
     let resident_after = resident(&server);
     let cores = |after: Duration, before: Duration| (after.saturating_sub(before)).as_secs_f64() / elapsed;

@@ -31,13 +31,12 @@ impl Traffic for Fixed {
 }
 
 pub fn run(context: &Context, args: &GeneratorArgs) -> anyhow::Result<Report> {
+    let secs = context.size(args.secs, 1);
     let mut report = Report::new("generator", &Machine::read(context.folder()));
     report.method(format!(
         "a server process that answers 201 with {} bytes and does nothing else; {} keep-alive connections, closed \
-         loop, {} s",
-        responder::BODY_BYTES,
-        args.connections,
-        args.secs
+         loop, {secs} s",
+        responder::BODY_BYTES, args.connections
     ));
     let address = free_address()?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -45,7 +44,7 @@ pub fn run(context: &Context, args: &GeneratorArgs) -> anyhow::Result<Report> {
     let mut server = Running::start("the responder", &mut command)?;
     server.wait_until(Duration::from_secs(10), || std::net::TcpStream::connect(address).is_ok())?;
 
-    let load = drive(address, args.connections, Some(Duration::from_secs(args.secs)), &mut Fixed(request()))?;
+    let load = drive(address, args.connections, Some(Duration::from_secs(secs)), &mut Fixed(request()))?;
     report.figure("requests", load.per_second(), "/s");
     report.aimed("generator, each request", load.generator_micros_each(), "us of a core", Aim::AtMost(7.0));
     let server_each = server.cpu_time().as_secs_f64() * 1e6 / load.answers.max(1) as f64;

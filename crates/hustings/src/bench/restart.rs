@@ -18,7 +18,7 @@ pub struct RestartArgs {
 
 impl RestartArgs {
     fn bulk(&self) -> BulkArgs {
-        BulkArgs { voters: self.ballots, lines: 4_000, connections: 4 }
+        BulkArgs { voters: self.ballots, lines: 4_000, connections: 8 }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct VoterArgs {
 /// One call in so many is from a number that called a short while ago.
 const REDIALS_ONE_IN: u64 = 20;
 const RECENT: usize = 1024;
+const BULK_LANES: usize = 8;
+const SINGLE_LANES: usize = 256;
 
 /// One call: all of a vote.
 #[derive(Clone, Copy)]
@@ -254,7 +256,7 @@ pub fn run(context: &Context, args: &VoterArgs) -> anyhow::Result<Report> {
     report.figure("bulk calls", calls as f64 / bulk.elapsed.as_secs_f64(), "/s");
     let mut singles =
         SingleCalls { caller: &mut caller, officer_token: server.officer_token(), left: single_calls };
-    let single = drive(server.address(), 256, None, &mut singles)?;
+    let single = drive(server.address(), SINGLE_LANES, None, &mut singles)?;
     report.figure("single calls", single.per_second(), "/s");
     report.latencies("single call", &single.latencies, None);
 
@@ -298,7 +300,7 @@ fn in_bulk(server: &Server, caller: &mut Caller, calls: u64) -> anyhow::Result<L
         officer_token: server.officer_token(),
         torn: 0,
     };
-    let load = drive(server.address(), 4, None, &mut bodies)?;
+    let load = drive(server.address(), BULK_LANES, None, &mut bodies)?;
     anyhow::ensure!(bodies.torn == 0, "{} answers lack lines", bodies.torn);
     Ok(load)
 }
