@@ -30,7 +30,8 @@ function follow(root) {
   function tell() {
     if (!status) return;
     const seconds = Math.round((Date.now() - heardAt) / 1000);
-    const text = broken ? `Last update ${seconds} s ago, trying again.` : "Live: figures appear by themselves.";
+    const isOver = ["closed", "published", "cancelled"].includes(newest?.state ?? shownState);
+    const text = isOver ? "" : broken ? `Last update ${seconds} s ago, trying again.` : "Live: figures appear by themselves.";
     if (status.textContent !== text) status.textContent = text;
   }
 

@@ -6,6 +6,7 @@ use election::Voter;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use node::ElectionHandle;
+use node::token::TOKEN_CHARS;
 
 /// Who may cast with the credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +34,22 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 /// Who casts in `election` with this credential. A voter costs two keyed hashes, all others a little more.
-pub fn caster(headers: &HeaderMap, election: &ElectionHandle) -> Result<Caster, Problem> {
+pub fn caster(app: &App, headers: &HeaderMap, election: &ElectionHandle) -> Result<Caster, Problem> {
     let token = bearer(headers)?;
-    with_edge(|edge| {
+    let known = with_edge(|edge| {
         edge.verify_voter(token, election)
             .map(Caster::Voter)
             .or_else(|error| {
                 edge.verify_gateway(token, election).map(|()| Caster::Gateway).map_err(|_| error)
             })
             .or_else(|error| edge.verify_officer(token).map(|()| Caster::Officer).map_err(|_| error))
-            .map_err(|error| Problem::new(&problem::UNAUTHORIZED, error.to_string()))
+    });
+    known.or_else(|error| {
+        // What does not even look like a voter's token may be somebody guessing the officer's.
+        if token.len() != TOKEN_CHARS {
+            app.rates.logins.take(0, app.now_ms()).map_err(crate::ballots::rate_limited)?;
+        }
+        Err(Problem::new(&problem::UNAUTHORIZED, error.to_string()))
     })
 }
 

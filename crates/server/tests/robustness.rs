@@ -167,6 +167,11 @@ fn wrong_officer_tokens_are_limited_and_right_ones_are_not() {
     let status = |token: &str| site.request("POST", "/api/v1/clock/confirm").bearer(token).send().status;
     let wrong: Vec<u16> = (0..8).map(|_| status("wrong")).collect();
     assert!(wrong.contains(&401) && wrong.contains(&429), "{wrong:?}");
+    site.open(lunch("lunch", "live"));
+    let guess = site.cast("lunch", "a-guess-at-the-officer-token", json!({ "meal": [] }));
+    guess.expect_problem(429, "rate_limited");
+    let mistyped = site.cast("lunch", &"A".repeat(63), json!({ "meal": [] }));
+    mistyped.expect_problem(401, "unauthorized");
     assert_eq!(status(common::OFFICER), 200);
 }
 

@@ -285,7 +285,7 @@ pub async fn own_ballot(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
     let election = views::election(&input.app, input.param("slug"))?;
-    let auth::Caster::Voter(voter) = auth::caster(&input.headers, &election)? else {
+    let auth::Caster::Voter(voter) = auth::caster(&input.app, &input.headers, &election)? else {
         return Err(Problem::new(&problem::FORBIDDEN, "only a voter's own token shows a voter's ballot"));
     };
     let status = mailbox().voter(&election, &voter).map_err(|error| evidence::read_problem(&error))?;
@@ -311,7 +311,7 @@ fn viewer(input: &Input, election: &ElectionHandle) -> Result<Viewer, Problem> {
     if !auth::has_credential(&input.headers) {
         return Ok(Viewer::Public);
     }
-    match auth::caster(&input.headers, election)? {
+    match auth::caster(&input.app, &input.headers, election)? {
         auth::Caster::Officer => Ok(Viewer::Officer),
         auth::Caster::Gateway => Ok(Viewer::Public),
         auth::Caster::Voter(voter) => {

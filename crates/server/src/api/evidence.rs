@@ -121,7 +121,7 @@ pub async fn tile(input: Input) -> Answer {
 /// The record holds the ballots' openings: it is for those who may see the counts.
 fn expect_visible(input: &Input, election: &ElectionHandle) -> Result<(), Problem> {
     let viewer = match auth::has_credential(&input.headers) {
-        true => match auth::caster(&input.headers, election)? {
+        true => match auth::caster(&input.app, &input.headers, election)? {
             auth::Caster::Officer => Viewer::Officer,
             auth::Caster::Voter(_) | auth::Caster::Gateway => Viewer::Public,
         },
