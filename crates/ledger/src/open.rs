@@ -126,8 +126,8 @@ impl<F: StorageFile> Found<F> {
     /// Makes the log on disk what was found.
     ///
     /// The last segment's name may not be on disk yet, where the process ended between giving it and syncing the folder.
-    /// The last entry may have been read from pages that a failed sync left behind, which no later sync would write:
-    /// it is written again, the same bytes, and marked once it is safe.
+    /// The last entry, or its mark, may have been read from pages that a failed sync left behind, which no later sync
+    /// would write: they are written again, the same bytes, the mark once the entry is safe.
     fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<(), LedgerError> {
         let segment = self.segments.last().expect("a ledger has a segment");
         let path = || storage.path(&segment.name());
@@ -143,16 +143,22 @@ impl<F: StorageFile> Found<F> {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
         }
-        let unmarked = self.mark != Some(self.chain.last);
-        let Some((offset, bytes)) = self.last_entry.filter(|_| unmarked) else { return Ok(()) };
-        let mut entry = vec![0; bytes as usize];
-        segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
-        if !is_off(Mutation::WriteAgain) {
-            segment.file.write_at(&[&entry], offset).map_err(failed)?;
+        let Some((offset, bytes)) = self.last_entry else { return Ok(()) };
+        let marked = self.mark == Some(self.chain.last);
+        if !marked {
+            let mut entry = vec![0; bytes as usize];
+            segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
+            if !is_off(Mutation::WriteAgain) {
+                segment.file.write_at(&[&entry], offset).map_err(failed)?;
+            }
+            segment.file.sync_data().map_err(failed)?;
         }
-        segment.file.sync_data().map_err(failed)?;
         let mark = encode_mark(self.chain.ledger, self.chain.last, self.chain.epoch, self.chain.term);
-        segment.file.write_at(&[&mark], MARK_OFFSET).map_err(failed)?;
+        match segment.file.write_at(&[&mark], MARK_OFFSET) {
+            // It can be read, and a disk without room need not take it again.
+            Err(source) if marked && is_full(&source) => return Ok(()),
+            written => written.map_err(failed)?,
+        }
         segment.file.sync_data().map_err(failed)
     }
 }
