@@ -195,6 +195,31 @@ fn a_cache_whose_sync_failed_is_in_no_snapshot() {
 }
 
 #[test]
+fn a_mark_whose_sync_failed_is_written_again() {
+    let mut machine = Machine::new();
+    let election = machine.open("lunch", "");
+    machine.cast(election, 77, 0);
+    machine.disks.ledger.fail_sync(1);
+    assert!(machine.engine().idle().unwrap_err().is_fatal());
+    machine.kill();
+    machine.start().unwrap();
+    machine.cut_power();
+    let (name, at) = machine
+        .disks
+        .ledger
+        .contents()
+        .into_iter()
+        .find_map(|(name, bytes)| {
+            let nonce = bytes.windows(32).position(|window| window == [77; 32])?;
+            Some((name, nonce))
+        })
+        .unwrap();
+    machine.disks.ledger.flip(&name, at, 1);
+    let refused = machine.start().unwrap_err();
+    assert!(refused.is_damage(), "{refused}");
+}
+
+#[test]
 fn a_tile_level_left_by_a_crash_that_took_its_leaves_begins_anew() {
     let storage = FaultyStorage::new(1);
     storage.create("tree.1").unwrap().write_at(&[&[0; 32]], 0).unwrap();
