@@ -96,6 +96,19 @@ impl Context {
         self.folder.path()
     }
 
+    /// Removes what a benchmark has left, so that the next one finds room and nothing else.
+    fn clear(&self) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(self.folder())? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The folder that the benchmark's own one lies in.
     fn parent(&self) -> anyhow::Result<PathBuf> {
         Ok(self.folder().parent().context("a folder of its own has a parent")?.to_owned())
@@ -139,19 +152,28 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
         What::Feed(args) => add(feed::run(context, args)?),
         What::Peers(args) => add(peers::run(context, args)?),
         What::All => {
-            add(generator::run(context, &defaults())?);
-            add(apply::run(context, &defaults())?);
-            add(votes::run(context, &votes::VotesArgs { sessions: true, ..defaults() })?);
-            // Ten million ballots are cast once for the three.
-            restart::run_all(context, &defaults())?.into_iter().for_each(&mut *add);
-            add(voter::run(context, &defaults())?);
-            add(feed::run(context, &defaults())?);
-            add(peers::run(context, &defaults())?);
+            for step in ALL {
+                step(context)?.into_iter().for_each(&mut *add);
+                context.clear()?;
+            }
         }
         What::FeedClient(_) | What::Responder { .. } => {}
     }
     Ok(())
 }
+
+type Step = fn(&Context) -> anyhow::Result<Vec<Report>>;
+
+/// What `all` runs; ten million ballots are cast once for bulk, restart and audit.
+const ALL: [Step; 7] = [
+    |context| Ok(vec![generator::run(context, &defaults())?]),
+    |context| Ok(vec![apply::run(context, &defaults())?]),
+    |context| Ok(vec![votes::run(context, &votes::VotesArgs { sessions: true, ..defaults() })?]),
+    |context| restart::run_all(context, &defaults()),
+    |context| Ok(vec![voter::run(context, &defaults())?]),
+    |context| Ok(vec![feed::run(context, &defaults())?]),
+    |context| Ok(vec![peers::run(context, &defaults())?]),
+];
 
 /// The options of a benchmark as when none is given on the command line.
 fn defaults<A: clap::Args>() -> A {

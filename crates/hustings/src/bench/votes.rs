@@ -149,7 +149,12 @@ impl Traffic for SessionsAndBallots {
 
 /// A server with one open election for votes over HTTP.
 pub fn open_election(context: &Context) -> anyhow::Result<Server> {
-    let server = Server::start(&context.folder().join("votes"))?;
+    let data = context.folder().join("votes");
+    // Another benchmark of the same run may have used it.
+    if data.exists() {
+        std::fs::remove_dir_all(&data)?;
+    }
+    let server = Server::start(&data)?;
     server.create_and_open(&json!({
         "slug": SLUG, "title": "Benchmark", "eligibility": "open", "results": "live", "revote": "forbid",
         "contest": [{"id": "winner", "title": "Who wins?", "method": "plurality", "choices": CHOICES}],
