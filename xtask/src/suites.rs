@@ -96,9 +96,9 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "bench-smoke",
-        about: "each benchmark at a tiny size",
+        about: "each benchmark at a tiny size, in the program as released (`rust` runs them unoptimised)",
         needs: &[Need::CCompiler],
-        only_full: false,
+        only_full: true,
         steps: bench_smoke,
     },
     Suite {
