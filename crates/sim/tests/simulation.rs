@@ -27,7 +27,7 @@ fn audit_all(finished: &Finished) {
 #[test]
 fn a_node_keeps_its_promises_under_faults() {
     let mut total = Stats::default();
-    each_seed("a_node_keeps_its_promises_under_faults", 16, |seed| {
+    each_seed("a_node_keeps_its_promises_under_faults", 12, |seed| {
         let finished = whole_run(seed)?;
         audit_all(&finished);
         total.add(&finished.stats);

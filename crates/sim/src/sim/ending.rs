@@ -14,7 +14,7 @@ use proof::Secret;
 use std::collections::BTreeMap;
 
 /// Turns that a healthy node may take to answer everything.
-const TURNS_TO_ANSWER: u32 = 200;
+const TURNS_TO_ANSWER: u32 = 2_000;
 
 impl Sim {
     /// Heals, answers everybody, brings every election to its end, serves one more, and checks what is left: states,
