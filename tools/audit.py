@@ -15,24 +15,20 @@ def need(condition, what):
 # --- Ed25519, RFC 8032, verified strictly. Points are (X, Y, Z, T) with x = X/Z, y = Y/Z, xy = T/Z.
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D, IDENTITY = -121665 * pow(121666, P - 2, P) % P, (0, 1, 1, 0)
-
 def point_add(a, b):
     m, n = (a[1] - a[0]) * (b[1] - b[0]), (a[1] + a[0]) * (b[1] + b[0])
     c, d = 2 * a[3] * b[3] * D, 2 * a[2] * b[2]
     e, f, g, h = n - m, d - c, d + c, n + m
     return e * f % P, g * h % P, f * g % P, e * h % P
-
 def combine(s, a, t, b):
     """[s]a + [t]b."""
     result, table = IDENTITY, [IDENTITY, a, b, point_add(a, b)]
     for bit in range(max(s.bit_length(), t.bit_length()) - 1, -1, -1):
         result = point_add(point_add(result, result), table[(s >> bit & 1) + 2 * (t >> bit & 1)])
     return result
-
 def compress(point):
     inverse = pow(point[2], P - 2, P)
     return (point[1] * inverse % P | (point[0] * inverse % P & 1) << 255).to_bytes(32, "little")
-
 def decompress(data):
     y, sign = int.from_bytes(data, "little") & (2**255 - 1), data[31] >> 7
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
@@ -43,7 +39,6 @@ def decompress(data):
     return (x, y, 1, x * y % P) if is_valid else None
 
 BASE = decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
-
 def signature_holds(key, message, signature):
     a, s, one = decompress(key), int.from_bytes(signature[32:], "little"), compress(IDENTITY)
     if len(signature) != 64 or not a or s >= ORDER:
@@ -55,14 +50,12 @@ def signature_holds(key, message, signature):
 # --- Hashes and trees
 def h(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
-
 def append(nodes, size, leaf):
     """Adds a leaf to the roots of the perfect subtrees of `size` leaves; the root of them all."""
     while size & 1:
         leaf, size = h(b"\1", nodes.pop(), leaf), size >> 1
     nodes.append(leaf)
     return functools.reduce(lambda right, left: h(b"\1", left, right), reversed(nodes))
-
 def climb(leaf, index, size, path):
     """The root that an inclusion path leads to; None where its length is wrong."""
     if size <= 1 or not path:
@@ -75,13 +68,11 @@ def climb(leaf, index, size, path):
 # --- Texts and their shapes
 def parse(text):
     return json.loads(text, parse_float=int, parse_constant=int)  # Numbers are whole: 1.0 is not.
-
 def compact(line, spec):
     """Reads a compact line: writing it again, fields in their order, gives the same bytes."""
     value = shape(parse(line), spec)
     need(json.dumps(value, ensure_ascii=False, separators=(",", ":")) == line, "not compact, or fields out of order")
     return value
-
 def shape(value, spec):
     """Checks a value against a pattern: a regular expression, (low, high), ("or", patterns), a set of values, [items,
     least, most], {fields, those with ? may be missing} or a function; returns it with its fields in that order."""
@@ -107,18 +98,15 @@ def shape(value, spec):
     else:
         spec(value)
     return value
-
 def time(value):
     """Milliseconds since 1970 of a time in its one form."""
     shape(value, r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
     since = datetime.datetime.fromisoformat(value[:-1]) - datetime.datetime(1970, 1, 1)
     return shape(since // datetime.timedelta(milliseconds=1), COUNT)
-
 def fraction(value):
     numerator, denominator = map(int, shape(value, "[1-9][0-9]{0,6}/[1-9][0-9]{0,6}").split("/"))
     need(numerator <= denominator <= 1_000_000, "a share above one")
     return numerator, denominator
-
 def text(low, high, start=""):
     """A text without control characters, line feeds aside, that is not only spaces."""
     return start + r"(?=.*\S|\Z)[^\0-\x09\x0b-\x1f\x7f-\x9f]{%d,%d}" % (low, high)
@@ -132,7 +120,8 @@ HEADER = {
     "definition_hash": HEX32, "leaves": COUNT, "ballots": COUNT, "roll": COUNT, "epochs": [EPOCH, 0, MANY]}
 ROLL_LINE = {"voter": HEX16, "weight": U32, "group": ("or", {None}, U16)}
 CHECKPOINT_LINE, END = {"checkpoint": ANY}, {"end": {"sha256": HEX32, "node": U16, "signature": HEX64}}
-OUTCOME = {"kind": ANY, "sentence": ANY, "winners": [ANY, 0, MANY], "tied": [ANY, 0, MANY], "needed?": COUNT, "base?": COUNT}
+OUTCOME = {"kind": ANY, "sentence": ANY, "winners": [ANY, 0, MANY], "tied": [ANY, 0, MANY], "needed?": COUNT, "base?": COUNT,
+           "points?": COUNT}
 CONTEST = {
     "id": ANY, "title": ANY, "method": ANY, "rules": U16, "blank": COUNT,
     "counts": [{"choice": ANY, "name": ANY, "votes": COUNT}, 0, MANY],
@@ -152,22 +141,25 @@ ACTS = {  # Fields after `by`, the states it is allowed in, and the one it leads
     "paused": ({}, {"open"}, "paused"), "resumed": ({}, {"paused"}, "open"),
     "extended": ({"closes_at": ANY}, RUNNING, None),
     "closed": ({"reason": {"officer", "deadline", "voters"}, "ballots": COUNT, "voters": COUNT}, RUNNING, "closed"),
+    "revealed": ({}, RUNNING | {"closed"}, None), "hidden": ({}, RUNNING | {"closed"}, None),
     "drawn": ({"source": {"server", "public"}, "seed": HEX32, "closing_root": HEX32}, {"closed"}, None),
     "published": ({"result": HEX32}, {"closed"}, "published"), "cancelled": ({"reason": ANY}, RUNNING, "cancelled"),
     "epoch": ({"epoch": U32, "reason": {"restored", "recovered"}, **NODE}, OPENED, None)}
 HEAD = {"id": ID, "title": text(1, 300), "description?": text(0, 10000)}
 LINK, CHOOSE = text(1, 2000, "(?=https?://|/(?!/))"), {"min": (0, 1000), "max": (1, 1000)}
 CHOICE = {"id": ID, "name": text(1, 200), "description?": text(0, 10000), "party?": text(0, 200), "photo?": LINK, "link?": LINK}
-ELECT = {**HEAD, "method": {"plurality", "approval"}, "choose": CHOOSE, "seats": (1, 1000), "choices": [CHOICE, 1, 1000]}
+ELECT = {**HEAD, "method": {"plurality", "approval"}, "choose": CHOOSE, "seats": (1, 1000), "order?": {"shuffled"},
+         "choices": [CHOICE, 1, 1000]}
+RATING = {**HEAD, "method": {"rating"}, "choose": CHOOSE, "choices": [{**CHOICE, "id": "0|[1-9][0-9]?|100"}, 2, 11]}
 MOTION = {**HEAD, "method": {"motion"}, "choose": CHOOSE, "majority": ">=?[0-9].*", "base": {"yes-no", "cast", "eligible"},
           "quorum?": ("or", COUNT, fraction), "choices": [{"id": ID, "name": text(1, 200)}, 3, 3]}
 DEFINITION = {
     "slug": ID, "title": text(1, 300), "description?": text(0, 10000), "organiser?": text(0, 300), "rules": {1},
-    "secrecy": {"open"}, "eligibility": {"open", "list"}, "results": {"live", "own-ballot", "at-close", "on-publish"},
+    "secrecy": {"open"}, "eligibility": {"open", "list"},
+    "results": {"live", "own-ballot", "at-close", "on-publish", "on-reveal"},
     "revote": {"forbid", "last-counts"}, "ballots_per_voter": (1, 1000), "draw": {"server", "public", "none"},
     "closing": {"at?": time, "after_voters?": ("or", (1, MANY - 1), {"all"})}, "groups?": [text(1, 200), 1, 1000],
-    "rehearsal_of?": ID, "follows?": ID, "round": (1, 2**32 - 1), "contest": [("or", ELECT, MOTION), 1, 50]}
-
+    "rehearsal_of?": ID, "follows?": ID, "round": (1, 2**32 - 1), "contest": [("or", ELECT, MOTION, RATING), 1, 50]}
 def read_definition(line):
     definition = compact(line, DEFINITION)
     is_list, contests = definition["eligibility"] == "list", definition["contest"]
@@ -179,6 +171,9 @@ def read_definition(line):
     for contest in contests:
         choose, choices = contest["choose"], contest["choices"]
         need(choose["min"] <= choose["max"] <= len(choices) and contest.get("seats", 1) <= len(choices), "choose, seats")
+        if contest["method"] == "rating":
+            levels = [int(it["id"]) for it in choices]
+            need(levels == sorted(levels) and choose["max"] == 1, "a rating's levels")
         if contest["method"] == "motion":
             need([it["id"] for it in choices] == ["yes", "no", "abstain"] and choose["max"] == 1, "a motion's choices")
             fraction(contest["majority"].lstrip(">="))
@@ -186,41 +181,48 @@ def read_definition(line):
     return definition
 
 # --- Outcomes
+NO_VOTES = {"kind": "no_votes", "sentence": "No votes were cast", "winners": [], "tied": []}
+
 def votes_text(votes):
     return "1 vote" if votes == 1 else f"{votes} votes"
-
 def listed(names):
     return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + names[-1:])
-
 def places(contest, votes):
     """Indices of the elected and of the tied, and the seats left for the tied."""
     elected, tied = [], []
-    for choice, own in enumerate(votes if contest["method"] != "motion" else []):
+    for choice, own in enumerate(votes if "seats" in contest else []):
         above, equal = sum(other > own for other in votes), sum(other == own for other in votes)
         if own and above < contest["seats"]:
             (elected if above + equal <= contest["seats"] else tied).append(choice)
     elected.sort(key=lambda choice: (-votes[choice], choice))
     return elected, tied, contest.get("seats", 0) - len(elected)
-
 def at_least(base, share):
     return -(-base * share[0] // share[1])
-
 def motion_outcome(contest, votes, weight, eligible):
     quorum, share = contest.get("quorum", 0), fraction(contest["majority"].lstrip(">="))
     quorum = quorum if type(quorum) is int else at_least(eligible, fraction(quorum))
     base = {"yes-no": votes[0] + votes[1], "cast": weight, "eligible": eligible}[contest["base"]]
     needed = at_least(base, share) if contest["majority"][1] == "=" else base * share[0] // share[1] + 1
-    kind = "passed" if base and votes[0] >= needed else "failed"
+    kind = "passed" if votes[0] >= needed else "failed"
     sentence = f"Motion {kind}: {votes[0]} of {base}, needed {needed}"
     if weight < quorum:
         kind, needed, base = "no_quorum", quorum, weight
         sentence = f"No quorum: {votes_text(weight)} cast, needed {quorum}"
+    elif base == 0:
+        return NO_VOTES
     return dict(kind=kind, sentence=sentence, winners=["yes"] * (kind == "passed"), tied=[], needed=needed, base=base)
-
+def rating_outcome(contest, votes):
+    levels, base = [int(it["id"]) for it in contest["choices"]], sum(votes)
+    points = sum(level * own for level, own in zip(levels, votes))
+    if base == 0:
+        return NO_VOTES
+    tenths, given = (20 * points + base) // (2 * base), "1 rating" if base == 1 else f"{base} ratings"
+    sentence = f"Average {tenths // 10}.{tenths % 10} of {levels[-1]} from {given}"
+    return dict(kind="rated", sentence=sentence, winners=[], tied=[], base=base, points=points)
 def outcome(contest, votes, weight, eligible, draw, lot):
     """`lot`: the tied choices that a lot elected, in its order; None where none was drawn."""
-    if contest["method"] == "motion":
-        return motion_outcome(contest, votes, weight, eligible)
+    if "seats" not in contest:
+        return rating_outcome(contest, votes) if "majority" not in contest else motion_outcome(contest, votes, weight, eligible)
     ids, names = [it["id"] for it in contest["choices"]], [it["name"] for it in contest["choices"]]
     elected, tied, open_seats = places(contest, votes)
     def with_votes(choices):
@@ -230,8 +232,8 @@ def outcome(contest, votes, weight, eligible, draw, lot):
     if len(winners) == 1:
         sentence = f"The winner is {names[winners[0]]} with {votes_text(votes[winners[0]])}"
     if not elected and not tied:
-        kind, sentence = "no_votes", "No votes were cast"
-    elif tied and lot is not None:
+        return NO_VOTES
+    if tied and lot is not None:
         kind, by = "drawn", " by the server" if draw == "server" else ""
         sentence += f", drawn by lot{by} from {listed([names[choice] for choice in tied])}"
     elif tied:
@@ -249,7 +251,6 @@ def leb128(data):
         digits.append(next(data))
     need(len(digits) <= 5 and (digits[-1] or len(digits) == 1), "a number too long or not in its shortest form")
     return sum((digit & 0x7F) << 7 * place for place, digit in enumerate(digits))
-
 def read_ballot(definition, header, opening):
     """Tag, key, arrival in milliseconds, and: the choices marked in each contest, weight, group."""
     _, election, shard, tag, key, flags = struct.unpack(">32s16sI16s16sB", opening[:85])
@@ -271,12 +272,10 @@ def read_ballot(definition, header, opening):
     need(next(data, None) is None, "bytes follow the answers")
     need((election.hex(), shard) == (header["election"], header["shard"]), "of another election or shard")
     return tag, key, stamp >> 16, (marks, weight, group)
-
 def base64_bytes(value, pad="", altchars=None):
     data = base64.b64decode(value + pad, altchars=altchars, validate=True)
     need(base64.b64encode(data, altchars=altchars).decode() == value + pad, "not base64 in its one form")
     return data
-
 def parse_note(note):
     """Origin (ledger, election, shard), epoch, size, root, signed text, and (name, key id, signature)s."""
     number, signature = "(0|[1-9][0-9]{0,19})", "\u2014 ([^ +\n]+) ([^ \n]+)\n"
@@ -288,7 +287,6 @@ def parse_note(note):
     need(len(base64_bytes(root)) == 32 and all(len(blob) > 4 for _, blob in blobs), "no root or no signature")
     signatures = [(name, blob[:4], blob[4:]) for name, blob in blobs]
     return (ledger, election, int(shard)), int(epoch), int(size), base64_bytes(root), signed.encode(), signatures
-
 def receipt_bytes(r):
     """The statement, and the bytes signed for its batch."""
     head, batch = bytes.fromhex(r["ledger"]) + struct.pack(">IH", r["epoch"], r["node"]), r["batch"]
@@ -296,7 +294,6 @@ def receipt_bytes(r):
     leaf, promise = bytes.fromhex(r["leaf"]), {"synced": b"\1", "majority": b"\2", "held": b"\3"}[r["promise"]]
     signed = b"hustings receipts v1\n" + head + struct.pack(">I", batch["size"]) + bytes.fromhex(batch["root"])
     return b"hustings receipt v1\n" + head + ids + place + leaf + promise, signed
-
 def tracker(leaf):
     digits = ["0123456789ABCDEFGHJKMNPQRSTVWXYZ"[int(leaf[:15], 16) >> 5 * place & 31] for place in range(11, -1, -1)]
     return "-".join("".join(digits[at:at + 4]) for at in (0, 4, 8))
@@ -309,7 +306,7 @@ class Audit:
         self.digest, self.nodes, self.leaves, self.roots, self.nonces = hashlib.sha256(), [], [], [], {}
         self.state, self.acts, self.epochs, self.at, self.latest = "not opened", {}, [], 0, (0, "")
         self.definition = self.full_at = self.closes_at = None
-        self.ballots, self.cast, self.keys, self.sums = 0, {}, set(), collections.Counter()
+        self.ballots, self.cast, self.keys, self.sums, self.curtain = 0, {}, set(), collections.Counter(), "hidden"
         self.header = compact(self.line("its header"), HEADER)
     def expect(self, check, condition, what):
         if not condition:
@@ -399,7 +396,9 @@ class Audit:
             self.check_act(act, (name, act.get("reason")), time(act["at"]))
             is_allowed = self.state in allowed and not (name == "drawn" and name in self.acts)
             need(is_allowed, f"not possible while the vote is {self.state}")
-        self.state = leads_to or self.state
+            is_officers = (self.definition or {}).get("results", "on-reveal") == "on-reveal" and name != self.curtain
+            need(name not in ("revealed", "hidden") or is_officers, "not an officer's to do, or done already")
+        self.state, self.curtain = leads_to or self.state, name if name in ("revealed", "hidden") else self.curtain
         if name in ("opened", "epoch"):
             self.epochs.append((act["epoch"], act.get("reason"), leaf, act["node"], act["key"]))
         self.acts[name] = {**act, "leaf": leaf, "time": self.at, "root": self.roots[-1].hex()}

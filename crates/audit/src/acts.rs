@@ -1,6 +1,6 @@
 //! The officers' acts: which of them is lawful where, and what they make of the election.
 
-use election::definition::{AfterVoters, Definition, Draw};
+use election::definition::{AfterVoters, Definition, Draw, ResultsMode};
 use election::time::UnixMillis;
 use proof::{Hash, NodePublicKey};
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,14 @@ pub enum Act {
         reason: CloseReason,
         ballots: u64,
         voters: u64,
+    },
+    Revealed {
+        at: String,
+        by: By,
+    },
+    Hidden {
+        at: String,
+        by: By,
     },
     Drawn {
         at: String,
@@ -109,6 +117,8 @@ impl Act {
             | Act::Resumed { at, .. }
             | Act::Extended { at, .. }
             | Act::Closed { at, .. }
+            | Act::Revealed { at, .. }
+            | Act::Hidden { at, .. }
             | Act::Drawn { at, .. }
             | Act::Published { at, .. }
             | Act::Cancelled { at, .. }
@@ -123,6 +133,8 @@ impl Act {
             | Act::Resumed { by, .. }
             | Act::Extended { by, .. }
             | Act::Closed { by, .. }
+            | Act::Revealed { by, .. }
+            | Act::Hidden { by, .. }
             | Act::Drawn { by, .. }
             | Act::Published { by, .. }
             | Act::Cancelled { by, .. }
@@ -137,6 +149,8 @@ impl Act {
             Act::Resumed { .. } => "resumed",
             Act::Extended { .. } => "extended",
             Act::Closed { .. } => "closed",
+            Act::Revealed { .. } => "revealed",
+            Act::Hidden { .. } => "hidden",
             Act::Drawn { .. } => "drawn",
             Act::Published { .. } => "published",
             Act::Cancelled { .. } => "cancelled",
@@ -230,6 +244,10 @@ pub struct Acts {
     /// Closing time in force.
     pub closes_at: Option<UnixMillis>,
     pub at: UnixMillis,
+    /// Whether the counts are shown, where an officer shows and hides them.
+    is_revealed: bool,
+    /// `None` without a definition.
+    results: Option<ResultsMode>,
     /// Voters who close the vote, once as many have cast a ballot.
     full_at: Option<u64>,
     draw: Draw,
@@ -249,6 +267,8 @@ impl Acts {
             epochs: Vec::new(),
             closes_at: definition.and_then(|definition| definition.closing.at),
             at: UnixMillis(0),
+            is_revealed: false,
+            results: definition.map(|definition| definition.results),
             full_at: after_voters.map(|after| match after {
                 AfterVoters::Number(number) => number,
                 AfterVoters::All => roll_voters,
@@ -298,6 +318,8 @@ impl Acts {
             Act::Paused { .. } => self.state == State::Open,
             Act::Resumed { .. } => self.state == State::Paused,
             Act::Extended { .. } | Act::Closed { .. } | Act::Cancelled { .. } => is_running,
+            Act::Revealed { .. } => !self.is_revealed && (is_running || self.state == State::Closed),
+            Act::Hidden { .. } => self.is_revealed && (is_running || self.state == State::Closed),
             Act::Drawn { .. } => self.state == State::Closed && self.drawn.is_none(),
             Act::Published { .. } => self.state == State::Closed,
             Act::Epoch { .. } => self.state != State::None,
@@ -334,6 +356,11 @@ impl Acts {
             Act::Closed { reason: CloseReason::Voters, .. } if !self.is_full(place.voters) => {
                 Some(format!("{} voters do not close this vote", place.voters))
             }
+            Act::Revealed { .. } | Act::Hidden { .. }
+                if self.results.is_some_and(|results| results != ResultsMode::OnReveal) =>
+            {
+                Some("the definition's results are not shown and hidden by officers".to_owned())
+            }
             Act::Epoch { epoch, .. } if self.epochs.last().is_some_and(|last| *epoch <= last.epoch) => {
                 Some(format!("epoch {epoch} does not follow those before it"))
             }
@@ -357,6 +384,8 @@ impl Acts {
                 self.state = State::Closed;
                 self.closed = Some(Closed { leaf, ballots, voters, root: (place.root)() });
             }
+            Act::Revealed { .. } => self.is_revealed = true,
+            Act::Hidden { .. } => self.is_revealed = false,
             Act::Drawn { source, seed, closing_root, .. } => {
                 self.drawn = Some(Drawn { leaf, source, seed, closing_root });
             }

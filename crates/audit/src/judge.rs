@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, Seek};
 
 use election::ballot::Opening;
-use election::definition::{self, Contest, Definition, Eligibility, Method};
+use election::definition::{self, Contest, Definition, Eligibility};
 use election::ids::{ElectionId, LedgerId};
 use proof::Hash;
 
@@ -235,7 +235,7 @@ fn check_outcomes(pass: &mut Pass, definition: &Definition, result: &Published) 
     for (contest, published) in definition.contests.iter().zip(&result.contests) {
         let votes: Vec<u64> = published.counts.iter().map(|count| count.votes).collect();
         let counted = Counted { contest, votes: &votes, weight: result.weight, eligible };
-        let contest_places = (contest.method != Method::Motion).then(|| places(counted));
+        let contest_places = contest.method.has_seats().then(|| places(counted));
         let is_tie = contest_places.as_ref().is_some_and(|places| !places.tied.is_empty());
         has_tie |= is_tie;
         let lot = published_lot(pass, published, contest_places.as_ref().filter(|_| is_tie), counted);
@@ -311,7 +311,7 @@ fn check_outcome(
                     published.sentence, expected.sentence
                 ));
             } else if *published != expected {
-                fail("kind, winners, tied, needed or base do not follow from the counts".to_owned());
+                fail("kind, winners, tied, needed, base or points do not follow from the counts".to_owned());
             }
             if let Some(lot) = lot
                 && let Places { tied, open_seats, .. } = places(counted)
@@ -353,14 +353,13 @@ fn recounted(pass: &Pass) -> Vec<Sentence> {
     let sentence = |(index, contest): (usize, &Contest)| {
         let votes = &recount.all.contests[index].votes;
         let counted = Counted { contest, votes, weight: recount.all.weight, eligible };
-        let lot = pass.acts.drawn.map(|drawn| {
+        let drawn = pass.acts.drawn.filter(|_| contest.method.has_seats());
+        let lot = drawn.map(|drawn| {
             let Places { tied, open_seats, .. } = places(counted);
             let order = draw_order(contest, &drawn.seed, &drawn.closing_root.0);
             order.into_iter().filter(|choice| tied.contains(choice)).take(open_seats).collect::<Vec<_>>()
         });
-        let is_motion = contest.method == Method::Motion;
-        let lot = lot.as_deref().filter(|_| !is_motion);
-        let sentence = outcome(counted, definition.draw, lot).sentence;
+        let sentence = outcome(counted, definition.draw, lot.as_deref()).sentence;
         Sentence { contest: contest.id.clone(), title: contest.title.clone(), sentence }
     };
     definition.contests.iter().enumerate().map(sentence).collect()

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub needed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub base: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub points: Option<u64>,
 }
 
 /// What decides a contest.
@@ -79,13 +81,46 @@ pub fn outcome(counted: Counted<'_>, draw: Draw, lot: Option<&[usize]>) -> Outco
     match counted.contest.method {
         Method::Plurality | Method::Approval => elected(counted, draw, lot),
         Method::Motion => motion(counted),
+        Method::Rating => rating(counted),
     }
+}
+
+/// Adds up every mark at its level, and rounds the average to tenths, a half up.
+fn rating(counted: Counted<'_>) -> Outcome {
+    let (mut ratings, mut points, mut highest) = (0, 0, 0);
+    for (choice, votes) in counted.contest.choices.iter().zip(counted.votes) {
+        // A definition that was refused is not counted by, so every id is a number.
+        let level: u128 = choice.id.parse().unwrap_or(0);
+        ratings += u128::from(*votes);
+        points += u128::from(*votes) * level;
+        highest = level;
+    }
+    if ratings == 0 {
+        return no_votes(counted);
+    }
+    let (whole, rest) = (points / ratings, points % ratings);
+    // 9.96 is rounded to ten tenths more, and so becomes 10.0.
+    let tenths = whole * 10 + (rest * 20 / ratings).div_ceil(2);
+    let given = if ratings == 1 { "1 rating".to_owned() } else { format!("{ratings} ratings") };
+    Outcome {
+        kind: "rated".to_owned(),
+        sentence: format!("Average {}.{} of {highest} from {given}", tenths / 10, tenths % 10),
+        winners: Vec::new(),
+        tied: Vec::new(),
+        needed: None,
+        base: u64::try_from(ratings).ok(),
+        points: Some(u64::try_from(points).unwrap_or(u64::MAX)),
+    }
+}
+
+fn no_votes(counted: Counted<'_>) -> Outcome {
+    without_base("no_votes", "No votes were cast".to_owned(), counted, &[], &[])
 }
 
 fn elected(counted: Counted<'_>, draw: Draw, lot: Option<&[usize]>) -> Outcome {
     let Places { elected, tied, open_seats } = places(counted);
     if elected.is_empty() && tied.is_empty() {
-        return without_base("no_votes", "No votes were cast".to_owned(), counted, &[], &[]);
+        return no_votes(counted);
     }
     if tied.is_empty() {
         return without_base("winner", winner_sentence(counted, &elected), counted, &elected, &[]);
@@ -151,9 +186,12 @@ fn motion(counted: Counted<'_>) -> Outcome {
         Base::Cast => weight,
         Base::Eligible => eligible,
     };
+    if base == 0 {
+        return no_votes(counted);
+    }
     let (at_least, more_than) = share(base, contest.majority.numerator, contest.majority.denominator);
     let needed = if contest.majority.strict { more_than } else { at_least };
-    if base > 0 && yes >= needed {
+    if yes >= needed {
         let sentence = format!("Motion passed: {yes} of {base}, needed {needed}");
         with_base("passed", sentence, &["yes"], needed, base)
     } else {
@@ -187,13 +225,22 @@ fn without_base(
         tied: ids(tied),
         needed: None,
         base: None,
+        points: None,
     }
 }
 
 fn with_base(kind: &str, sentence: String, winners: &[&str], needed: u64, base: u64) -> Outcome {
     let winners = winners.iter().map(|id| (*id).to_owned()).collect();
     let kind = kind.to_owned();
-    Outcome { kind, sentence, winners, tied: Vec::new(), needed: Some(needed), base: Some(base) }
+    Outcome {
+        kind,
+        sentence,
+        winners,
+        tied: Vec::new(),
+        needed: Some(needed),
+        base: Some(base),
+        points: None,
+    }
 }
 
 fn name<'a>(counted: Counted<'a>, choice: usize) -> &'a str {

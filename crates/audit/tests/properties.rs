@@ -37,13 +37,15 @@ struct RandomVote {
     draw: &'static str,
     after_voters: Option<u64>,
     has_groups: bool,
+    /// Whether an officer shows and hides the counts, after each third ballot.
+    is_on_reveal: bool,
     /// Voter, key, and per contest a number that picks the marks.
     ballots: Vec<(u64, u8, Vec<u64>)>,
     publish: bool,
 }
 
 fn contest() -> impl Strategy<Value = RandomContest> {
-    let methods = prop::sample::select(vec!["plurality", "approval", "motion"]);
+    let methods = prop::sample::select(vec!["plurality", "approval", "motion", "rating"]);
     let limits = (1..4usize, 0..3usize, 1..4usize);
     let majorities = prop::sample::select(vec![">1/2", ">=2/3", ">=1/1", ">1/3"]);
     (methods, 1..6usize, limits, majorities, prop::option::of(0..12u64)).prop_map(
@@ -61,9 +63,15 @@ fn vote() -> impl Strategy<Value = RandomVote> {
     let roll = prop_oneof![Just(Vec::new()), prop::collection::vec(1..5u32, 1..9)];
     let ballots = prop::collection::vec((0..8u64, 0..4u8, prop::collection::vec(any::<u64>(), 3)), 0..20);
     let draws = prop::sample::select(vec!["none", "server", "public"]);
-    let rules = (1..4u16, any::<bool>(), draws, prop::option::weighted(0.2, 1..6u64), any::<bool>());
+    let rules = (1..4u16, any::<bool>(), draws, prop::option::weighted(0.2, 1..6u64), any::<(bool, bool)>());
     (prop::collection::vec(contest(), 1..4), roll, rules, ballots, any::<bool>()).prop_map(
-        |(contests, roll, (cap, is_last_counts, draw, after_voters, has_groups), ballots, publish)| {
+        |(
+            contests,
+            roll,
+            (cap, is_last_counts, draw, after_voters, (has_groups, is_on_reveal)),
+            ballots,
+            publish,
+        )| {
             RandomVote {
                 contests,
                 roll,
@@ -72,6 +80,7 @@ fn vote() -> impl Strategy<Value = RandomVote> {
                 draw,
                 after_voters,
                 has_groups,
+                is_on_reveal,
                 ballots,
                 publish,
             }
@@ -86,11 +95,22 @@ impl RandomContest {
             return json!({"id": id, "title": title, "method": "motion", "majority": self.majority,
                 "base": if index == 0 { "cast" } else { "yes-no" }, "quorum": self.quorum});
         }
+        if self.method == "rating" {
+            // Scales of all lengths, with gaps that the seats draw.
+            let (seats, least, _) = self.limits;
+            let levels: Vec<String> = (0..self.levels()).map(|level| (level * seats).to_string()).collect();
+            return json!({"id": id, "title": title, "method": "rating", "choices": levels,
+                "choose": {"min": least.min(1)}});
+        }
         let names: Vec<String> = (0..self.choices).map(|choice| format!("Choice {choice}")).collect();
         let (seats, ..) = self.limits;
         let (least, most) = self.choose();
         json!({"id": id, "title": title, "method": self.method, "seats": seats.min(self.choices), "choices": names,
             "choose": {"min": least, "max": most}})
+    }
+
+    fn levels(&self) -> usize {
+        self.choices + 1
     }
 
     fn choose(&self) -> (usize, usize) {
@@ -101,8 +121,11 @@ impl RandomContest {
 
     /// Blank, or as many marks as allowed, from a number.
     fn marks(&self, pick: u64) -> Vec<u16> {
-        let (least, most) = if self.method == "motion" { (0, 1) } else { self.choose() };
-        let choices = if self.method == "motion" { 3 } else { self.choices };
+        let (least, most, choices) = match self.method {
+            "motion" => (0, 1, 3),
+            "rating" => (0, 1, self.levels()),
+            _ => (self.choose().0, self.choose().1, self.choices),
+        };
         let count = least.max(1) + (pick as usize / 64) % (most - least.max(1) + 1);
         let first = pick as usize % choices;
         let mut marks: Vec<u16> = (0..count).map(|at| ((first + at) % choices) as u16).collect();
@@ -116,6 +139,7 @@ fn run(random: &RandomVote) -> Vote {
         random.contests.iter().enumerate().map(|(index, contest)| contest.definition(index)).collect();
     let mut definition = json!({"slug": "random", "title": "Random", "contest": contests, "draw": random.draw,
         "ballots_per_voter": random.ballots_per_voter,
+        "results": if random.is_on_reveal { "on-reveal" } else { "live" },
         "eligibility": if random.roll.is_empty() { "open" } else { "list" },
         "revote": if random.is_last_counts { "last-counts" } else { "forbid" }});
     if let Some(number) = random.after_voters {
@@ -134,6 +158,9 @@ fn run(random: &RandomVote) -> Vote {
         let marks: Vec<&[u16]> = marks.iter().map(Vec::as_slice).collect();
         let key = ["", "a", "b", "c"][usize::from(*key)];
         vote.try_cast(Ballot { voter: *voter, marks: &marks, key });
+        if random.is_on_reveal && voter.is_multiple_of(3) {
+            vote.turn_curtain();
+        }
     }
     if vote.is_running() && random.publish {
         vote.close();

@@ -66,6 +66,14 @@ pub enum Act<'a> {
         ballots: u64,
         voters: u64,
     },
+    Revealed {
+        at: String,
+        by: By,
+    },
+    Hidden {
+        at: String,
+        by: By,
+    },
     Drawn {
         at: String,
         by: By,

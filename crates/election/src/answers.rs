@@ -187,7 +187,7 @@ pub fn visit(
     }
     for (index, contest) in definition.contests.iter().enumerate() {
         match contest.method {
-            Method::Plurality | Method::Approval | Method::Motion => {}
+            Method::Plurality | Method::Approval | Method::Motion | Method::Rating => {}
         }
         if take_u8(&mut rest)? != KIND_CHOICES {
             return Err(MalformedAnswers::Kind(index));

@@ -82,6 +82,14 @@ pub enum OfficerCommand {
         slug: Slug,
         reason: String,
     },
+    /// Shows the counts of an election with `results = "on-reveal"` to all.
+    Reveal {
+        slug: Slug,
+    },
+    /// Takes them away again.
+    Hide {
+        slug: Slug,
+    },
     /// Seed and closing root, in hex.
     Draw {
         slug: Slug,
@@ -102,6 +110,18 @@ pub enum OfficerCommand {
     ShowScreen {
         code: RoomCode,
         screen: Screen,
+    },
+    /// Nobody joins any more: sessions given out from now on do not count in the room's open elections.
+    LockRoom {
+        code: RoomCode,
+    },
+    UnlockRoom {
+        code: RoomCode,
+    },
+    /// Takes an election out of a room's list; the election itself stays.
+    RemoveFromRoom {
+        code: RoomCode,
+        slug: Slug,
     },
 }
 

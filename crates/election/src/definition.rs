@@ -17,6 +17,9 @@ pub const TITLE_CHARS_MAX: usize = 300;
 pub const DESCRIPTION_CHARS_MAX: usize = 10_000;
 pub const LINK_CHARS_MAX: usize = 2_000;
 pub const BALLOTS_PER_VOTER_MAX: u16 = 1_000;
+/// Levels of a rating's scale, and the highest of them.
+pub const LEVELS_MAX: usize = 11;
+pub const LEVEL_MAX: u64 = 100;
 
 /// Counting methods and features the format knows but this build does not honour yet.
 const METHODS_LATER: [&str; 8] =
@@ -30,6 +33,8 @@ pub enum ResultsMode {
     OwnBallot,
     AtClose,
     OnPublish,
+    /// Counts are public while an officer reveals them, and for good once published.
+    OnReveal,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,16 +80,32 @@ pub enum Method {
     Plurality,
     Approval,
     Motion,
+    /// One mark on a scale; its outcome is the average.
+    Rating,
 }
 
 impl Method {
+    /// Whether it elects choices to seats; only then can there be a tie, a lot or a run-off.
+    pub fn has_seats(self) -> bool {
+        matches!(self, Method::Plurality | Method::Approval)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Plurality => "plurality",
             Method::Approval => "approval",
             Method::Motion => "motion",
+            Method::Rating => "rating",
         }
     }
+}
+
+/// In which order voters see a contest's choices. It touches no count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChoiceOrder {
+    AsWritten,
+    /// Each voter in an order of their own, see [`crate::order`].
+    Shuffled,
 }
 
 /// What a motion's majority is taken of.
@@ -176,6 +197,14 @@ pub struct Choice {
     pub link: Option<String>,
 }
 
+impl Choice {
+    /// The number that its id stands for on a rating's scale: whole, 0 to [`LEVEL_MAX`], written plainly.
+    pub fn level(&self) -> Option<u64> {
+        let level: u64 = self.id.parse().ok()?;
+        (level <= LEVEL_MAX && self.id == level.to_string()).then_some(level)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contest {
     pub id: String,
@@ -190,6 +219,7 @@ pub struct Contest {
     pub majority: Majority,
     pub base: Base,
     pub quorum: Option<Quorum>,
+    pub order: ChoiceOrder,
     pub choices: Vec<Choice>,
 }
 
@@ -327,6 +357,8 @@ pub struct RawContest {
     pub base: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<RawQuorum>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
     #[serde(default)]
     pub choices: Vec<RawChoice>,
 }
@@ -401,7 +433,12 @@ impl Definition {
 
     /// The next round: a new election linked to this one. `slug` defaults to this one's with its round.
     pub fn repeat(&self, slug: Option<Slug>) -> Definition {
-        let mut next = self.clone();
+        self.next_round(self.contests.clone(), slug)
+    }
+
+    /// The next round with these contests.
+    pub(crate) fn next_round(&self, contests: Vec<Contest>, slug: Option<Slug>) -> Definition {
+        let mut next = Definition { contests, ..self.clone() };
         next.round = self.round + 1;
         next.follows = Some(self.slug.clone());
         next.closing.at = None;
@@ -497,13 +534,14 @@ impl RawDefinition {
 impl Contest {
     fn to_raw(&self) -> RawContest {
         let is_motion = self.method == Method::Motion;
+        let is_shuffled = self.order == ChoiceOrder::Shuffled;
         RawContest {
             id: Some(self.id.clone()),
             title: self.title.clone(),
             description: self.description.clone(),
             method: Some(self.method.as_str().to_owned()),
             choose: Some(RawChoose { min: Some(self.choose_min), max: Some(self.choose_max) }),
-            seats: (!is_motion).then_some(self.seats),
+            seats: self.method.has_seats().then_some(self.seats),
             majority: is_motion.then(|| self.majority.to_string()),
             base: is_motion.then(|| self.base.as_str().to_owned()),
             quorum: self.quorum.map(|quorum| match quorum {
@@ -512,6 +550,7 @@ impl Contest {
                     RawQuorum::Share(format!("{numerator}/{denominator}"))
                 }
             }),
+            order: is_shuffled.then(|| order_text(self.order).to_owned()),
             choices: self.choices.iter().map(Choice::to_raw).collect(),
         }
     }
@@ -614,14 +653,19 @@ fn check_contest(
     let method = method_of(at, raw.method.as_deref())?;
     let choices = match method {
         Method::Motion => motion_choices(at, &raw.choices)?,
+        Method::Rating => check_levels(at, raw.choices)?,
         Method::Plurality | Method::Approval => check_choices(at, raw.choices)?,
     };
     let count = u16::try_from(choices.len()).expect("CHOICES_MAX fits in 16 bits");
     let (choose_min, choose_max) = check_choose(at, method, raw.choose, count)?;
     let seats = raw.seats.unwrap_or(1);
+    if method == Method::Rating && raw.seats.is_some() {
+        return Err(invalid(format!("{at}.seats"), "a rating elects nobody: leave it out"));
+    }
     if seats == 0 || seats > count || (method == Method::Motion && seats != 1) {
         return Err(invalid(format!("{at}.seats"), "must be 1 to the number of choices; a motion has none"));
     }
+    let order = order_of(at, method, raw.order.as_deref())?;
     let is_motion_rule = raw.majority.is_some() || raw.base.is_some() || raw.quorum.is_some();
     if method != Method::Motion && is_motion_rule {
         return Err(invalid(format!("{at}.majority"), "majority, base and quorum are rules of a `motion`"));
@@ -645,6 +689,7 @@ fn check_contest(
         majority,
         base,
         quorum,
+        order,
         choices,
     })
 }
@@ -667,6 +712,9 @@ fn check_choose(
     }
     if method == Method::Motion && (min, max) != (0, 1) && (min, max) != (1, 1) {
         return Err(invalid(field, "a motion takes one answer: min 0 or 1, max 1"));
+    }
+    if method == Method::Rating && max != 1 {
+        return Err(invalid(field, "a rating takes one mark: min 0 or 1, max 1"));
     }
     Ok((min, max))
 }
@@ -713,6 +761,29 @@ fn check_choice(at: &str, index: usize, raw: RawChoice) -> Result<Choice, Defini
     })
 }
 
+/// The levels of a rating's scale, 1 to 5 where a file leaves them out.
+fn check_levels(at: &str, raw: Vec<RawChoice>) -> Result<Vec<Choice>, DefinitionError> {
+    let field = format!("{at}.choices");
+    let raw = match raw.is_empty() {
+        true => (1..=5).map(|level| RawChoice::Name(level.to_string())).collect(),
+        false => raw,
+    };
+    let levels = check_choices(at, raw)?;
+    if !(2..=LEVELS_MAX).contains(&levels.len()) {
+        return Err(invalid(field, format!("a rating has 2 to {LEVELS_MAX} levels")));
+    }
+    let numbers: Option<Vec<u64>> = levels.iter().map(Choice::level).collect();
+    match numbers {
+        Some(numbers) if numbers.is_sorted_by(|lower, higher| lower < higher) => Ok(levels),
+        _ => Err(invalid(
+            field,
+            format!(
+                "a rating's levels have whole numbers 0 to {LEVEL_MAX} as ids, ascending; their names are free"
+            ),
+        )),
+    }
+}
+
 /// A motion's choices are always yes, no, abstain; a file may only give them other names.
 fn motion_choices(at: &str, raw: &[RawChoice]) -> Result<Vec<Choice>, DefinitionError> {
     const IDS: [(&str, &str); 3] = [("yes", "Yes"), ("no", "No"), ("abstain", "Abstain")];
@@ -750,8 +821,19 @@ fn method_of(at: &str, text: Option<&str>) -> Result<Method, DefinitionError> {
         "plurality" => Ok(Method::Plurality),
         "approval" => Ok(Method::Approval),
         "motion" => Ok(Method::Motion),
+        "rating" => Ok(Method::Rating),
         later if METHODS_LATER.contains(&later) => Err(not_supported(field(), format!("`{later}`"))),
-        _ => Err(invalid(field(), "must be `plurality`, `approval` or `motion`")),
+        _ => Err(invalid(field(), "must be `plurality`, `approval`, `motion` or `rating`")),
+    }
+}
+
+fn order_of(at: &str, method: Method, text: Option<&str>) -> Result<ChoiceOrder, DefinitionError> {
+    let field = format!("{at}.order");
+    match text.unwrap_or("as-written") {
+        "as-written" => Ok(ChoiceOrder::AsWritten),
+        "shuffled" if method.has_seats() => Ok(ChoiceOrder::Shuffled),
+        "shuffled" => Err(invalid(field, format!("the choices of a {} keep their order", method.as_str()))),
+        _ => Err(invalid(field, "must be `as-written` or `shuffled`")),
     }
 }
 
@@ -801,7 +883,8 @@ fn results_of(text: Option<&str>) -> Result<ResultsMode, DefinitionError> {
         "own-ballot" => Ok(ResultsMode::OwnBallot),
         "at-close" => Ok(ResultsMode::AtClose),
         "on-publish" => Ok(ResultsMode::OnPublish),
-        _ => Err(invalid("results", "must be `live`, `own-ballot`, `at-close` or `on-publish`")),
+        "on-reveal" => Ok(ResultsMode::OnReveal),
+        _ => Err(invalid("results", "must be `live`, `own-ballot`, `at-close`, `on-publish` or `on-reveal`")),
     }
 }
 
@@ -835,6 +918,14 @@ pub fn results_text(results: ResultsMode) -> &'static str {
         ResultsMode::OwnBallot => "own-ballot",
         ResultsMode::AtClose => "at-close",
         ResultsMode::OnPublish => "on-publish",
+        ResultsMode::OnReveal => "on-reveal",
+    }
+}
+
+pub fn order_text(order: ChoiceOrder) -> &'static str {
+    match order {
+        ChoiceOrder::AsWritten => "as-written",
+        ChoiceOrder::Shuffled => "shuffled",
     }
 }
 

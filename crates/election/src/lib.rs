@@ -12,10 +12,12 @@ pub mod definition;
 pub mod ids;
 pub mod methods;
 pub mod mutation;
+pub mod order;
 pub mod rejection;
 pub mod results;
 pub mod roll;
 pub mod room;
+pub mod run_off;
 pub mod snapshot;
 pub mod state;
 pub mod tags;
@@ -31,7 +33,7 @@ pub use ids::{
     BallotIndex, ElectionId, ElectionIndex, IdempotencyKey, LeafIndex, LedgerId, Slug, Voter, VoterTag,
 };
 pub use rejection::Rejection;
-pub use results::{Results, Shown, Viewer};
+pub use results::{Curtain, Results, Shown, Viewer};
 pub use state::{Election, ElectionState, Event, EventKind, Outcome, State};
 pub use time::{Hlc, UnixMillis};
 

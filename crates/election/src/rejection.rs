@@ -47,6 +47,10 @@ pub enum Rejection {
     DeadlineNotReached(Slug),
     #[error("`{0}` has no tie to draw")]
     NothingToDraw(Slug),
+    #[error("`{0}` needs no run-off: no contest for seats ended in a tie or without a majority")]
+    NoRunOff(Slug),
+    #[error("joining is locked; this session began after that and cannot vote in `{0}`")]
+    RoomLocked(Slug),
     #[error("there is no room `{0}`")]
     NoSuchRoom(String),
     #[error("a room `{0}` exists already")]
@@ -82,6 +86,8 @@ impl Rejection {
             Rejection::ClosesInThePast => "closes_in_the_past",
             Rejection::DeadlineNotReached(_) => "deadline_not_reached",
             Rejection::NothingToDraw(_) => "nothing_to_draw",
+            Rejection::NoRunOff(_) => "no_run_off",
+            Rejection::RoomLocked(_) => "room_locked",
             Rejection::NoSuchRoom(_) => "no_such_room",
             Rejection::RoomExists(_) => "room_exists",
             Rejection::InvalidRoom(_) => "invalid_room",

@@ -22,6 +22,13 @@ pub enum Shown {
     TurnoutOnly,
 }
 
+/// What the officer has last said about an election whose results are shown `on-reveal`; hidden in all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curtain {
+    Hidden,
+    Revealed,
+}
+
 /// The numbers of an election at one moment. Its JSON is the record's result object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Results {
@@ -77,20 +84,48 @@ pub struct GroupVotes {
 }
 
 /// Who sees counts: the one place where this rule stands.
-pub fn shown_to(definition: &Definition, state: ElectionState, viewer: Viewer) -> Shown {
+pub fn shown_to(definition: &Definition, state: ElectionState, curtain: Curtain, viewer: Viewer) -> Shown {
+    let has_begun = !matches!(state, ElectionState::Draft | ElectionState::Cancelled);
     let is_over = matches!(state, ElectionState::Closed | ElectionState::Published);
     let is_shown = match definition.results {
-        ResultsMode::Live => state != ElectionState::Draft && state != ElectionState::Cancelled,
+        ResultsMode::Live => has_begun,
         ResultsMode::OwnBallot => is_over || viewer == Viewer::Voted,
         ResultsMode::AtClose => is_over,
         ResultsMode::OnPublish => state == ElectionState::Published || (is_over && viewer == Viewer::Officer),
+        // The officer leads a room by them; nobody else sees them before the reveal, own ballot or not.
+        ResultsMode::OnReveal => {
+            let is_raised = curtain == Curtain::Revealed || viewer == Viewer::Officer;
+            state == ElectionState::Published || (has_begun && is_raised)
+        }
     };
     if is_shown { Shown::Counts } else { Shown::TurnoutOnly }
 }
 
-/// Whether ballots' openings may be seen by anybody: in an open election as soon as the counts may.
-pub fn openings_shown(definition: &Definition, state: ElectionState) -> bool {
-    shown_to(definition, state, Viewer::Public) == Shown::Counts
+/// Whether a viewer may see ballots one by one, and so the record: as soon as the counts, but `on-reveal` never before
+/// the close. Counts revealed and hidden again stay secret from then on; single ballots would have been copied.
+pub fn openings_shown(
+    definition: &Definition,
+    state: ElectionState,
+    curtain: Curtain,
+    viewer: Viewer,
+) -> bool {
+    match definition.results {
+        ResultsMode::OnReveal => {
+            let is_revealed = state == ElectionState::Closed && curtain == Curtain::Revealed;
+            is_revealed || state == ElectionState::Published
+        }
+        _ => shown_to(definition, state, curtain, viewer) == Shown::Counts,
+    }
+}
+
+/// What shares of a contest are of: all votes where each ballot marks at most one choice, else the weight of all ballots.
+pub fn share_base(definition: &Definition, results: &Results, contest: &ContestResults) -> u64 {
+    let rules = definition.contest(&contest.id).map(|(_, rules)| rules);
+    if rules.is_none_or(|rules| rules.choose_max == 1) {
+        contest.counts.iter().map(|count| count.votes).sum()
+    } else {
+        results.weight
+    }
 }
 
 impl Results {

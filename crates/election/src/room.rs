@@ -1,6 +1,7 @@
 //! Rooms: a named place with one join code, an ordered list of elections, and what its screen shows.
 
 use crate::ids::Slug;
+use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -93,4 +94,7 @@ pub struct Room {
     /// In the order in which they are shown.
     pub elections: Vec<Slug>,
     pub screen: Screen,
+    /// Since when nobody joins any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_at: Option<UnixMillis>,
 }

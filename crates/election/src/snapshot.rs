@@ -43,6 +43,9 @@ struct SmallElection {
     epochs: Vec<(u32, u64)>,
     opened_at: Option<UnixMillis>,
     closed_at: Option<UnixMillis>,
+    /// Left out where it does not hold, so that snapshots of elections without it are as they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    revealed: bool,
 }
 
 impl State {
@@ -99,6 +102,7 @@ fn small_election(election: &Election) -> SmallElection {
         epochs: election.epochs.clone(),
         opened_at: election.opened_at,
         closed_at: election.closed_at,
+        revealed: election.revealed,
     }
 }
 
@@ -126,6 +130,7 @@ fn election(
         epochs: small.epochs,
         opened_at: small.opened_at,
         closed_at: small.closed_at,
+        revealed: small.revealed,
     })
 }
 

@@ -4,12 +4,12 @@ use crate::act::{self, Act, ActLeaf, By, CloseReason, hex32};
 use crate::answers;
 use crate::ballot::{Body, Extras, Opening};
 use crate::command::{Cast, Command, DrawSource, EpochReason, OfficerCommand};
-use crate::definition::{AfterVoters, Definition, Draw, Eligibility, Revote};
+use crate::definition::{AfterVoters, Definition, Draw, Eligibility, ResultsMode, Revote};
 use crate::ids::{BallotIndex, ElectionId, ElectionIndex, LeafIndex, LedgerId, Slug, Voter, VoterTag};
 use crate::methods::OutcomeKind;
 use crate::mutation::{Mutation, is_off};
 use crate::rejection::Rejection;
-use crate::results::{Results, contest_outcome};
+use crate::results::{Curtain, Results, contest_outcome};
 use crate::roll::{ROLL_VOTERS_MAX, Roll, RollEntry};
 use crate::room::{ROOM_ELECTIONS_MAX, Room, RoomCode, Screen, Show};
 use crate::tally::Tally;
@@ -137,6 +137,8 @@ pub struct Election {
     pub epochs: Vec<(u32, u64)>,
     pub opened_at: Option<UnixMillis>,
     pub closed_at: Option<UnixMillis>,
+    /// Whether an officer shows the counts, where `results = "on-reveal"`.
+    pub revealed: bool,
 }
 
 /// Everything the log says, folded.
@@ -239,16 +241,21 @@ impl State {
             OfficerCommand::Extend { slug, closes_at } => self.extend(slug, *closes_at),
             OfficerCommand::Publish { slug } => self.publish(slug),
             OfficerCommand::Cancel { slug, reason } => self.cancel(slug, reason),
+            OfficerCommand::Reveal { slug } => self.draw_curtain(slug, Curtain::Revealed),
+            OfficerCommand::Hide { slug } => self.draw_curtain(slug, Curtain::Hidden),
             OfficerCommand::Draw { slug, source, seed, closing_root } => {
                 self.draw(slug, *source, seed, closing_root)
             }
             OfficerCommand::CreateRoom { code, title, pace, elections } => {
                 let screen = Screen { show: Show::Lobby, election: None };
                 let (code, title, elections) = (code.clone(), title.clone(), elections.clone());
-                self.create_room(Room { code, title, pace: *pace, elections, screen })
+                self.create_room(Room { code, title, pace: *pace, elections, screen, locked_at: None })
             }
             OfficerCommand::AddToRoom { code, slug } => self.add_to_room(code, slug),
             OfficerCommand::ShowScreen { code, screen } => self.show_screen(code, screen),
+            OfficerCommand::LockRoom { code } => self.lock_room(code),
+            OfficerCommand::UnlockRoom { code } => self.unlock_room(code),
+            OfficerCommand::RemoveFromRoom { code, slug } => self.remove_from_room(code, slug),
         }
     }
 
@@ -413,6 +420,35 @@ impl State {
         Ok(election.acted(Act::Cancelled { at: now.to_string(), by: By::Officer, reason }.to_json()))
     }
 
+    fn draw_curtain(&mut self, slug: &Slug, curtain: Curtain) -> Outcome {
+        let at = self.now.to_string();
+        let election = self.find_mut(slug)?;
+        if election.definition.results != ResultsMode::OnReveal {
+            return Err(election.wrong_state(
+                "its results follow their own rule; only those of `on-reveal` are revealed and hidden",
+            ));
+        }
+        let by = By::Officer;
+        let (act, hint) = match (election.state, curtain) {
+            (ElectionState::Published, Curtain::Hidden) => {
+                return Err(election.wrong_state("what is published cannot be hidden"));
+            }
+            (ElectionState::Published, Curtain::Revealed) => {
+                return Err(election.wrong_state("its results are public already"));
+            }
+            (ElectionState::Draft | ElectionState::Cancelled, _) => {
+                return Err(election.wrong_state("it has no results to show or to hide"));
+            }
+            (_, Curtain::Revealed) => (Act::Revealed { at, by }, "its results are revealed already"),
+            (_, Curtain::Hidden) => (Act::Hidden { at, by }, "its results are hidden already"),
+        };
+        if election.curtain() == curtain {
+            return Err(election.wrong_state(hint));
+        }
+        election.revealed = curtain == Curtain::Revealed;
+        Ok(election.acted(act.to_json()))
+    }
+
     fn draw(&mut self, slug: &Slug, source: DrawSource, seed: &str, closing_root: &str) -> Outcome {
         let now = self.now;
         let election = self.find_mut(slug)?;
@@ -458,7 +494,7 @@ impl State {
 
     fn add_to_room(&mut self, code: &RoomCode, slug: &Slug) -> Outcome {
         self.find_slug(slug)?;
-        let room = self.rooms.get_mut(code).ok_or_else(|| Rejection::NoSuchRoom(code.to_string()))?;
+        let room = self.find_room(code)?;
         if room.elections.len() >= ROOM_ELECTIONS_MAX {
             return Err(Rejection::InvalidRoom("a room has at most 200 elections"));
         }
@@ -472,7 +508,7 @@ impl State {
         if let Some(slug) = &screen.election {
             self.find_slug(slug)?;
         }
-        let room = self.rooms.get_mut(code).ok_or_else(|| Rejection::NoSuchRoom(code.to_string()))?;
+        let room = self.find_room(code)?;
         if screen.election.as_ref().is_some_and(|slug| !room.elections.contains(slug)) {
             return Err(Rejection::InvalidRoom("the room does not hold this election"));
         }
@@ -481,6 +517,35 @@ impl State {
         }
         room.screen = screen.clone();
         Ok(room_changed())
+    }
+
+    /// A second lock changes nothing: who joined before the first one stays in, who came since stays out.
+    fn lock_room(&mut self, code: &RoomCode) -> Outcome {
+        let now = self.now;
+        let room = self.find_room(code)?;
+        room.locked_at = room.locked_at.or(Some(now));
+        Ok(room_changed())
+    }
+
+    fn unlock_room(&mut self, code: &RoomCode) -> Outcome {
+        self.find_room(code)?.locked_at = None;
+        Ok(room_changed())
+    }
+
+    fn remove_from_room(&mut self, code: &RoomCode, slug: &Slug) -> Outcome {
+        let room = self.find_room(code)?;
+        if !room.elections.contains(slug) {
+            return Err(Rejection::InvalidRoom("the room does not hold this election"));
+        }
+        room.elections.retain(|held| held != slug);
+        if room.screen.election.as_ref() == Some(slug) {
+            room.screen = Screen { show: Show::Lobby, election: None };
+        }
+        Ok(room_changed())
+    }
+
+    fn find_room(&mut self, code: &RoomCode) -> Result<&mut Room, Rejection> {
+        self.rooms.get_mut(code).ok_or_else(|| Rejection::NoSuchRoom(code.to_string()))
     }
 
     fn facts_mut(&mut self) -> Result<&mut LedgerFacts, Rejection> {
@@ -538,7 +603,12 @@ impl Election {
             epochs: Vec::new(),
             opened_at: None,
             closed_at: None,
+            revealed: false,
         }
+    }
+
+    pub fn curtain(&self) -> Curtain {
+        if self.revealed { Curtain::Revealed } else { Curtain::Hidden }
     }
 
     /// Open or paused.

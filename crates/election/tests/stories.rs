@@ -3,17 +3,21 @@
 use election::answers::encode_indices;
 use election::ballot::{Extras, OpeningFields, write_opening};
 use election::command::OfficerCommand;
+use election::order::{choice_order, seed_of};
+use election::results::{openings_shown, shown_to};
 use election::roll::RollEntry;
+use election::room::{Pace, RoomCode, Screen, Show};
 use election::{
-    Cast, Command, Definition, Event, EventKind, Hlc, IdempotencyKey, LedgerId, Results, State, UnixMillis,
-    VoterTag,
+    Cast, Command, Definition, Event, EventKind, Hlc, IdempotencyKey, LedgerId, Results, Shown, Slug, State,
+    UnixMillis, Viewer, VoterTag,
 };
 use std::fmt::Write;
 
 /// Plays a script, one command a line with its second, and prints what came of each.
 ///
 /// `create SLUG JSON-REST`, `list SLUG name*weight … : JSON-REST`, `open|pause|close|publish SLUG`,
-/// `extend SLUG second`, `cast SLUG voter choice,choice|choice [key]`, `draw SLUG`, `deadline SLUG`, `results SLUG`.
+/// `extend SLUG second`, `cast SLUG voter choice,choice|choice [key]`, `draw SLUG`, `deadline SLUG`, `results SLUG`,
+/// `reveal|hide|shown SLUG`, `run-off SLUG`, `room|lock|unlock CODE [SLUG …]`, `add|remove|show CODE SLUG`.
 fn outcomes(script: &str) -> String {
     let mut state = State::default();
     let found = OfficerCommand::Found {
@@ -38,7 +42,7 @@ fn outcomes(script: &str) -> String {
 fn step(state: &mut State, stamp: Hlc, line: &str) -> String {
     let (verb, rest) = line.split_once(' ').unwrap();
     let (slug, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let parsed = slug.parse().unwrap();
+    let parsed = slug.to_ascii_lowercase().parse().unwrap();
     let command = match verb {
         "create" => create(slug, rest, Vec::new()),
         "list" => {
@@ -55,6 +59,8 @@ fn step(state: &mut State, stamp: Hlc, line: &str) -> String {
             let at: u64 = rest.trim_end_matches('s').parse().unwrap();
             OfficerCommand::Extend { slug: parsed, closes_at: UnixMillis(at * 1000) }
         }
+        "reveal" => OfficerCommand::Reveal { slug: parsed },
+        "hide" => OfficerCommand::Hide { slug: parsed },
         "draw" => OfficerCommand::Draw {
             slug: parsed,
             source: election::command::DrawSource::Server,
@@ -63,6 +69,11 @@ fn step(state: &mut State, stamp: Hlc, line: &str) -> String {
         },
         "cast" => return cast(state, stamp, slug, rest),
         "results" => return results(state, slug),
+        "shown" => return shown(state, slug),
+        "run-off" => return run_off(state, slug),
+        "room" | "lock" | "unlock" | "add" | "remove" | "show" => {
+            return room(state, stamp, verb, slug, rest);
+        }
         _ => panic!("no such verb: {verb}"),
     };
     match state.apply(stamp, &Command::Officer(Box::new(command))) {
@@ -144,6 +155,348 @@ fn results(state: &State, slug: &str) -> String {
         write!(text, " {} blank {} -> {outcome}", counts.join(" "), contest.blank).unwrap();
     }
     text
+}
+
+/// Who sees what: counts, and ballots one by one.
+fn shown(state: &State, slug: &str) -> String {
+    let election = state.by_slug(slug).unwrap();
+    let facts = (&*election.definition, election.state, election.curtain());
+    let mut text = election.state.to_string();
+    for (name, viewer) in [("public", Viewer::Public), ("voted", Viewer::Voted), ("officer", Viewer::Officer)]
+    {
+        let counts = match shown_to(facts.0, facts.1, facts.2, viewer) {
+            Shown::Counts => "counts",
+            Shown::TurnoutOnly => "turnout",
+        };
+        let ballots = if openings_shown(facts.0, facts.1, facts.2, viewer) { "+ballots" } else { "" };
+        write!(text, ", {name} {counts}{ballots}").unwrap();
+    }
+    text
+}
+
+fn run_off(state: &State, slug: &str) -> String {
+    let election = state.by_slug(slug).unwrap();
+    let Some(next) = election::run_off::run_off(&election.definition, &Results::of(election), None) else {
+        return "no run-off".to_owned();
+    };
+    assert_eq!(
+        Definition::from_json(&next.to_json()).as_ref(),
+        Ok(&next),
+        "it is a definition like any other"
+    );
+    let contest = |contest: &election::definition::Contest| {
+        let choices: Vec<&str> = contest.choices.iter().map(|choice| choice.id.as_str()).collect();
+        let (id, method) = (&contest.id, contest.method.as_str());
+        format!(
+            "{id} ({method}, 0 to {}, {} seats): {}",
+            contest.choose_max,
+            contest.seats,
+            choices.join(" ")
+        )
+    };
+    let contests: Vec<String> = next.contests.iter().map(contest).collect();
+    let (slug, round, follows) = (&next.slug, next.round, next.follows.as_ref().unwrap());
+    format!("{slug}, round {round}, follows {follows}: {}", contests.join("; "))
+}
+
+fn room(state: &mut State, stamp: Hlc, verb: &str, code: &str, rest: &str) -> String {
+    let code: RoomCode = code.parse().unwrap();
+    let slugs: Vec<Slug> =
+        rest.split(' ').filter(|slug| !slug.is_empty()).map(|slug| slug.parse().unwrap()).collect();
+    let first = slugs.first().cloned();
+    let command = match verb {
+        "room" => OfficerCommand::CreateRoom {
+            code: code.clone(),
+            title: "Hall".to_owned(),
+            pace: Pace::Led,
+            elections: slugs,
+        },
+        "lock" => OfficerCommand::LockRoom { code: code.clone() },
+        "unlock" => OfficerCommand::UnlockRoom { code: code.clone() },
+        "add" => OfficerCommand::AddToRoom { code: code.clone(), slug: first.unwrap() },
+        "remove" => OfficerCommand::RemoveFromRoom { code: code.clone(), slug: first.unwrap() },
+        _ => {
+            let screen = Screen { show: Show::Results, election: first };
+            OfficerCommand::ShowScreen { code: code.clone(), screen }
+        }
+    };
+    if let Err(rejection) = state.apply(stamp, &Command::Officer(Box::new(command))) {
+        return format!("refused: {rejection} [{}]", rejection.code());
+    }
+    serde_json::to_string(&state.rooms()[&code]).unwrap()
+}
+
+#[test]
+fn counts_are_shown_while_the_officer_shows_them() {
+    insta::assert_snapshot!(outcomes(r#"
+        0s create poll "results":"on-reveal","contest":[{"title":"Lunch?","choices":["Pizza","Sushi"]}]
+        0s reveal poll
+        0s shown poll
+        1s open poll
+        2s cast poll n1 pizza
+        2s shown poll
+        2s hide poll
+        3s reveal poll
+        3s reveal poll
+        3s shown poll
+        4s hide poll
+        4s shown poll
+        5s pause poll
+        5s reveal poll
+        5s shown poll
+        6s close poll
+        6s shown poll
+        7s hide poll
+        7s shown poll
+        8s publish poll
+        8s shown poll
+        9s reveal poll
+        9s hide poll
+    "#), @r#"
+    create poll
+    refused: `poll` is draft: it has no results to show or to hide [wrong_state]
+    draft, public turnout, voted turnout, officer turnout
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"78e82a0434096225a26fe9d77fa113a20f213d40cf1ce139084f32770d6ed5f2","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    open, public turnout, voted turnout, officer counts
+    refused: `poll` is open: its results are hidden already [wrong_state]
+    {"act":"revealed","at":"1970-01-01T00:00:03.000Z","by":"officer"}
+    refused: `poll` is open: its results are revealed already [wrong_state]
+    open, public counts, voted counts, officer counts
+    {"act":"hidden","at":"1970-01-01T00:00:04.000Z","by":"officer"}
+    open, public turnout, voted turnout, officer counts
+    {"act":"paused","at":"1970-01-01T00:00:05.000Z","by":"officer"}
+    {"act":"revealed","at":"1970-01-01T00:00:05.000Z","by":"officer"}
+    paused, public counts, voted counts, officer counts
+    {"act":"closed","at":"1970-01-01T00:00:06.000Z","by":"officer","reason":"officer","ballots":1,"voters":1}
+    closed, public counts+ballots, voted counts+ballots, officer counts+ballots
+    {"act":"hidden","at":"1970-01-01T00:00:07.000Z","by":"officer"}
+    closed, public turnout, voted turnout, officer counts
+    {"act":"published","at":"1970-01-01T00:00:08.000Z","by":"officer","result":"2dcf3bd980f116d33700dcece6bac480e51956972dd3def712eee7dd9bea27a9"}
+    published, public counts+ballots, voted counts+ballots, officer counts+ballots
+    refused: `poll` is published: its results are public already [wrong_state]
+    refused: `poll` is published: what is published cannot be hidden [wrong_state]
+    "#);
+}
+
+#[test]
+fn only_results_on_reveal_are_revealed_and_a_cancelled_vote_shows_nothing() {
+    insta::assert_snapshot!(outcomes(r#"
+        0s create board "contest":[{"title":"Chair?","choices":["Ann","Bob"]}]
+        1s open board
+        2s reveal board
+        2s shown board
+        3s close board
+        3s hide board
+        3s shown board
+        4s create poll "results":"on-reveal","contest":[{"title":"Lunch?","choices":["Pizza","Sushi"]}]
+        5s open poll
+        6s reveal poll
+        7s cancel poll rain
+        8s shown poll
+        8s reveal poll
+    "#), @r#"
+    create board
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"4bb8255aa37caf11b294461e4e7541fc6cd3fbd932ccd828d395424cb9bb2f20","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    refused: `board` is open: its results follow their own rule; only those of `on-reveal` are revealed and hidden [wrong_state]
+    open, public turnout, voted turnout, officer turnout
+    {"act":"closed","at":"1970-01-01T00:00:03.000Z","by":"officer","reason":"officer","ballots":0,"voters":0}
+    refused: `board` is closed: its results follow their own rule; only those of `on-reveal` are revealed and hidden [wrong_state]
+    closed, public counts+ballots, voted counts+ballots, officer counts+ballots
+    create poll
+    {"act":"opened","at":"1970-01-01T00:00:05.000Z","by":"officer","definition":"78e82a0434096225a26fe9d77fa113a20f213d40cf1ce139084f32770d6ed5f2","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    {"act":"revealed","at":"1970-01-01T00:00:06.000Z","by":"officer"}
+    {"act":"cancelled","at":"1970-01-01T00:00:07.000Z","by":"officer","reason":"rain"}
+    cancelled, public turnout, voted turnout, officer turnout
+    refused: `poll` is cancelled: it has no results to show or to hide [wrong_state]
+    "#);
+}
+
+#[test]
+fn a_rating_is_an_average_with_one_decimal() {
+    insta::assert_snapshot!(outcomes(r#"
+        0s create talk "contest":[{"title":"Talk?","method":"rating"}]
+        1s open talk
+        2s cast talk n1 5
+        2s cast talk n2 4
+        2s cast talk n3 blank
+        2s cast talk n4 4,5
+        3s close talk
+        3s results talk
+        4s list food ann*3 bob*2 cem : "contest":[{"title":"Food?","method":"rating","choose":{"min":1},"choices":[{"id":"0","name":"Poor"},"10",{"id":"100","name":"Great"}]}]
+        5s open food
+        6s cast food ann 100
+        6s cast food bob 10
+        6s cast food cem 0
+        7s close food
+        7s results food
+        8s create one "contest":[{"title":"One?","method":"rating","choices":["1","2"]}]
+        8s open one
+        8s cast one n1 2
+        8s close one
+        8s results one
+        9s create none "contest":[{"title":"None?","method":"rating"},{"title":"Motion?","method":"motion"}]
+        9s open none
+        9s cast none n1 blank|abstain
+        9s close none
+        9s results none
+    "#), @r#"
+    create talk
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"1b4d16bf98c1fb9357204dd94ebcab2940c342f995192325a0e1128856f53fdc","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    refused: the ballot cannot be read: contest 0 has too few or too many choices [invalid_ballot]
+    {"act":"closed","at":"1970-01-01T00:00:03.000Z","by":"officer","reason":"officer","ballots":3,"voters":3}
+    3 ballots, 3 voters, weight 3: 1 0 2 0 3 0 4 1 5 1 blank 1 -> Average 4.5 of 5 from 2 ratings
+    list food
+    {"act":"opened","at":"1970-01-01T00:00:05.000Z","by":"officer","definition":"7b1033732e531d4a727ac993762024dca9906100da52e54c5a84f4044633b1da","roll":"5eedb6ac8fe84a5cdc4fa5601df242ac3a72f80dccceb51ed0cbd845df0238ed","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    {"act":"closed","at":"1970-01-01T00:00:07.000Z","by":"officer","reason":"officer","ballots":3,"voters":3}
+    3 ballots, 3 voters, weight 6: 0 1 10 2 100 3 blank 0 -> Average 53.3 of 100 from 6 ratings
+    create one
+    {"act":"opened","at":"1970-01-01T00:00:08.000Z","by":"officer","definition":"4f12ab64a4c73a30fb509093b6e4030c62ca57248f5e25b6819c103ab4537bf0","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    {"act":"closed","at":"1970-01-01T00:00:08.000Z","by":"officer","reason":"officer","ballots":1,"voters":1}
+    1 ballots, 1 voters, weight 1: 1 0 2 1 blank 0 -> Average 2.0 of 2 from 1 rating
+    create none
+    {"act":"opened","at":"1970-01-01T00:00:09.000Z","by":"officer","definition":"b6f796be5fa433ed3e7c438bfd487360c95ecd42ebfdbb5708bd0ee3c2a7d045","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    {"act":"closed","at":"1970-01-01T00:00:09.000Z","by":"officer","reason":"officer","ballots":1,"voters":1}
+    1 ballots, 1 voters, weight 1: 1 0 2 0 3 0 4 0 5 0 blank 1 -> No votes were cast yes 0 no 0 abstain 1 blank 0 -> No votes were cast
+    "#);
+}
+
+#[test]
+fn a_run_off_is_between_those_who_are_left() {
+    insta::assert_snapshot!(outcomes(r#"
+        0s create chair "closing":{"at":"1970-01-01T01:00:00Z"},"contest":[{"title":"Chair?","order":"shuffled","choices":["Ann","Bob","Cem","Dora"]},{"title":"Seats?","method":"approval","seats":2,"choices":["A","B","C","D"]},{"title":"Motion?","method":"motion"},{"title":"Clerk?","choices":["E","F"]}]
+        1s open chair
+        2s cast chair n1 ann|a,b|yes|e
+        2s cast chair n2 ann|a,c|yes|e
+        2s cast chair n3 bob|a|yes|e
+        2s cast chair n4 cem|d|no|f
+        3s run-off chair
+        4s close chair
+        4s results chair
+        5s run-off chair
+        6s create clear "contest":[{"title":"Chair?","choices":["Ann","Bob"]},{"title":"Tea?","method":"approval","choices":["A","B"]}]
+        6s open clear
+        6s cast clear n1 ann|a
+        6s cast clear n2 ann|blank
+        6s cast clear n3 bob|blank
+        7s close clear
+        7s run-off clear
+        8s create lot "draw":"server","round":2,"contest":[{"title":"Chair?","choices":["Ann","Bob"]}]
+        8s open lot
+        8s cast lot n1 ann
+        8s cast lot n2 bob
+        8s close lot
+        8s draw lot
+        8s run-off lot
+        9s create half-2 "round":2,"contest":[{"title":"Chair?","choices":["Ann","Bob","Cem"]}]
+        9s open half-2
+        9s cast half-2 n1 ann
+        9s cast half-2 n2 ann
+        9s cast half-2 n3 bob
+        9s cast half-2 n4 cem
+        9s close half-2
+        9s run-off half-2
+    "#), @r#"
+    create chair
+    {"act":"opened","at":"1970-01-01T00:00:01.000Z","by":"officer","definition":"2652d3f1371c7b8b7e8d87d3ba6da43abc3060b4471ccc07e7305d53dc340718","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    ballot 3 at leaf 4
+    no run-off
+    {"act":"closed","at":"1970-01-01T00:00:04.000Z","by":"officer","reason":"officer","ballots":4,"voters":4}
+    4 ballots, 4 voters, weight 4: ann 2 bob 1 cem 1 dora 0 blank 0 -> The winner is Ann with 2 votes a 3 b 1 c 1 d 1 blank 0 -> A (3 votes) is elected, and it's a tie between B (1 vote), C (1 vote) and D (1 vote) for the last seat yes 3 no 1 abstain 0 blank 0 -> Motion passed: 3 of 4, needed 3 e 3 f 1 blank 0 -> The winner is E with 3 votes
+    chair-2, round 2, follows chair: chair (plurality, 0 to 1, 1 seats): ann bob cem; seats (plurality, 0 to 1, 1 seats): b c d
+    create clear
+    {"act":"opened","at":"1970-01-01T00:00:06.000Z","by":"officer","definition":"c8d6b1885ddcf66fd45aa8921d7c23581ecb46b7cd0baba7fcdfce14ff7be0c4","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    {"act":"closed","at":"1970-01-01T00:00:07.000Z","by":"officer","reason":"officer","ballots":3,"voters":3}
+    no run-off
+    create lot
+    {"act":"opened","at":"1970-01-01T00:00:08.000Z","by":"officer","definition":"2571ae8f4a10e6f28b14c26cb849187e403dd1eacc09167a1df1e76e1daa99c9","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    {"act":"closed","at":"1970-01-01T00:00:08.000Z","by":"officer","reason":"officer","ballots":2,"voters":2}
+    {"act":"drawn","at":"1970-01-01T00:00:08.000Z","by":"rule","source":"server","seed":"1111111111111111111111111111111111111111111111111111111111111111","closing_root":"2222222222222222222222222222222222222222222222222222222222222222"}
+    no run-off
+    create half-2
+    {"act":"opened","at":"1970-01-01T00:00:09.000Z","by":"officer","definition":"7c3a04a7ff98b970aeab1bf0e9abe05725bac34f3774e5b10e5dac1c3ef23ad5","roll":"0000000000000000000000000000000000000000000000000000000000000000","epoch":1,"node":1,"key":"0000000000000000000000000000000000000000000000000000000000000000","rules":1}
+    ballot 0 at leaf 1
+    ballot 1 at leaf 2
+    ballot 2 at leaf 3
+    ballot 3 at leaf 4
+    {"act":"closed","at":"1970-01-01T00:00:09.000Z","by":"officer","reason":"officer","ballots":4,"voters":4}
+    half-3, round 3, follows half-2: chair (plurality, 0 to 1, 1 seats): ann bob cem
+    "#);
+}
+
+#[test]
+fn a_room_is_locked_and_loses_an_election() {
+    insta::assert_snapshot!(outcomes(r#"
+        0s create a "contest":[{"title":"A?","choices":["X","Y"]}]
+        0s create b "contest":[{"title":"B?","choices":["X","Y"]}]
+        1s room ABCD a b
+        2s lock ABCD
+        3s lock ABCD
+        4s unlock ABCD
+        5s unlock ABCD
+        6s lock ABCE
+        7s show ABCD b
+        8s remove ABCD a
+        9s remove ABCD a
+        10s remove ABCD b
+    "#), @r#"
+    create a
+    create b
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"lobby","election":null}}
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"lobby","election":null},"locked_at":2000}
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"lobby","election":null},"locked_at":2000}
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"lobby","election":null}}
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"lobby","election":null}}
+    refused: there is no room `ABCE` [no_such_room]
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["a","b"],"screen":{"show":"results","election":"b"}}
+    {"code":"ABCD","title":"Hall","pace":"led","elections":["b"],"screen":{"show":"results","election":"b"}}
+    refused: the room does not hold this election [invalid_room]
+    {"code":"ABCD","title":"Hall","pace":"led","elections":[],"screen":{"show":"lobby","election":null}}
+    "#);
+}
+
+#[test]
+fn each_voter_has_an_order_of_their_own_that_can_be_repeated() {
+    let json = r#"{"slug":"x","title":"X","contest":[
+        {"title":"T","order":"shuffled","choices":["A","B","C","D","E"]},{"title":"W","choices":["A","B","C","D","E"]}]}"#;
+    let definition = Definition::from_json(json).unwrap();
+    let hash = definition.hash();
+    let orders: Vec<Vec<usize>> = (0..200)
+        .map(|voter| choice_order(&definition.contests[0], &hash, &seed_of(&tag(&format!("n{voter}")))))
+        .collect();
+    for first in 0..5 {
+        let count = orders.iter().filter(|order| order[0] == first).count();
+        assert!((20..=60).contains(&count), "choice {first} is first {count} times of 200");
+    }
+    assert_eq!(orders[7], choice_order(&definition.contests[0], &hash, &seed_of(&tag("n7"))));
+    // From the text of docs/formats.md, with the bytes put together by hand.
+    let mut bytes = b"hustings order v1\n".to_vec();
+    bytes.extend_from_slice(&hash);
+    bytes.extend_from_slice(b"t\0");
+    let key = |choice: usize| {
+        let mut bytes = bytes.clone();
+        bytes.push(b'a' + choice as u8);
+        bytes.extend_from_slice(&election::sha256(&[b"hustings order seed v1\n", &tag("n7").0]));
+        election::sha256(&[&bytes])
+    };
+    assert!(orders[7].is_sorted_by_key(|choice| key(*choice)));
+    assert_eq!(choice_order(&definition.contests[1], &hash, &[0; 32]), [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -347,6 +700,21 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
         fault(r#""contest":[{"title":"T","choices":["A","a"]}]"#),
         fault(r#""contest":[{"title":"T","choices":["A"],"choose":{"min":2,"max":1}}]"#),
         fault(r#""contest":[{"title":"T","choices":[{"name":"A","photo":"javascript:alert(1)"}]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["1","2","2"]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["2","1"]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["1","good"]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["1","101"]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["1",{"id":"02","name":"Two"}]}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","choices":["1"]}]"#),
+        fault(
+            r#""contest":[{"title":"T","method":"rating","choices":["0","1","2","3","4","5","6","7","8","9","10","11"]}]"#,
+        ),
+        fault(r#""contest":[{"title":"T","method":"rating","choose":{"max":2}}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","seats":1}]"#),
+        fault(r#""contest":[{"title":"T","method":"rating","order":"shuffled"}]"#),
+        fault(r#""contest":[{"title":"T","method":"motion","order":"shuffled"}]"#),
+        fault(r#""contest":[{"title":"T","choices":["A"],"order":"random"}]"#),
+        fault(&format!(r#""results":"never",{contest}"#)),
         fault(&format!(r#""closing":{{"at":"soon"}},{contest}"#)),
         fault(&format!(r#""closing":{{"click_grace_seconds":2}},{contest}"#)),
     ];
@@ -360,6 +728,19 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
     invalid_definition contest[0].choices[1]: `contest[0].choices[1]`: `a` is there twice; give each choice its own name or id
     invalid_definition contest[0].choose: `contest[0].choose`: min and max must be 0 <= min <= max <= 1, max at least 1
     invalid_definition contest[0].choices[0].photo: `contest[0].choices[0].photo`: must begin with https://, http:// or /
+    invalid_definition contest[0].choices[2]: `contest[0].choices[2]`: `2` is there twice; give each choice its own name or id
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating has 2 to 11 levels
+    invalid_definition contest[0].choices: `contest[0].choices`: a rating has 2 to 11 levels
+    invalid_definition contest[0].choose: `contest[0].choose`: a rating takes one mark: min 0 or 1, max 1
+    invalid_definition contest[0].seats: `contest[0].seats`: a rating elects nobody: leave it out
+    invalid_definition contest[0].order: `contest[0].order`: the choices of a rating keep their order
+    invalid_definition contest[0].order: `contest[0].order`: the choices of a motion keep their order
+    invalid_definition contest[0].order: `contest[0].order`: must be `as-written` or `shuffled`
+    invalid_definition results: `results`: must be `live`, `own-ballot`, `at-close`, `on-publish` or `on-reveal`
     invalid_definition closing.at: `closing.at`: must be a time like 2027-03-01T18:00:00Z
     not_supported closing.click_grace_seconds: `closing.click_grace_seconds`: a grace after the deadline is not supported by this version
     ");
@@ -368,7 +749,21 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
 #[test]
 fn a_definition_reads_back_as_itself() {
     let json = r#"{"slug":"x","title":"X","groups":["North"],"closing":{"after_voters":3},
-        "contest":[{"title":"T","choices":["A","B"]},{"title":"M","method":"motion","base":"cast"}]}"#;
+        "contest":[{"title":"T","choices":["A","B"]},{"title":"M","method":"motion","base":"cast"},
+            {"title":"R","method":"rating"},{"title":"S","order":"shuffled","choices":["A","B"]}]}"#;
     let definition = Definition::from_json(json).unwrap();
     assert_eq!(Definition::from_json(&definition.to_json()), Ok(definition));
+}
+
+#[test]
+fn a_definition_from_before_there_was_an_order_keeps_its_hash() {
+    let contest = |order: &str| {
+        let json =
+            format!(r#"{{"slug":"x","title":"X","contest":[{{"title":"T",{order}"choices":["A","B"]}}]}}"#);
+        Definition::from_json(&json).unwrap().to_json()
+    };
+    assert_eq!(contest(""), contest(r#""order":"as-written","#));
+    assert!(
+        !contest("").contains("order") && contest(r#""order":"shuffled","#).contains(r#""order":"shuffled""#)
+    );
 }

@@ -85,6 +85,8 @@ pub enum OfficerRequest {
     Publish(Slug),
     Cancel(Slug, String),
     Extend(Slug, UnixMillis),
+    Reveal(Slug),
+    Hide(Slug),
     Draw(Slug, [u8; 32]),
     /// A list is needed again where there is one: ids are not kept.
     Rehearse(Slug, Vec<crate::edge::ListedVoter>),
@@ -919,7 +921,10 @@ impl<T> Core<T> {
             room: match command {
                 OfficerCommand::CreateRoom { code, .. }
                 | OfficerCommand::AddToRoom { code, .. }
-                | OfficerCommand::ShowScreen { code, .. } => Some(code.clone()),
+                | OfficerCommand::ShowScreen { code, .. }
+                | OfficerCommand::LockRoom { code }
+                | OfficerCommand::UnlockRoom { code }
+                | OfficerCommand::RemoveFromRoom { code, .. } => Some(code.clone()),
                 _ => None,
             },
             results: election.filter(is_over).map(Results::of),

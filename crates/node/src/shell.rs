@@ -572,6 +572,7 @@ fn view_of(
         acts: Arc::clone(&tree.acts),
         epochs: election.epochs.clone(),
         needs_draw: election.needs_draw(),
+        revealed: election.revealed,
         closing_root: tree.closing_root,
     }
 }
@@ -664,6 +665,8 @@ impl Handle {
             OfficerRequest::Publish(slug) => OfficerCommand::Publish { slug },
             OfficerRequest::Cancel(slug, reason) => OfficerCommand::Cancel { slug, reason },
             OfficerRequest::Extend(slug, closes_at) => OfficerCommand::Extend { slug, closes_at },
+            OfficerRequest::Reveal(slug) => OfficerCommand::Reveal { slug },
+            OfficerRequest::Hide(slug) => OfficerCommand::Hide { slug },
             OfficerRequest::Draw(slug, seed) => self.draw(slug, &seed)?,
             OfficerRequest::Rehearse(slug, voters) => {
                 let definition = self.found(&slug)?.definition.rehearsal();

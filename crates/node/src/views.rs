@@ -11,7 +11,9 @@ use election::definition::Definition;
 use election::results::openings_shown;
 use election::roll::Roll;
 use election::room::{Room, RoomCode};
-use election::{ElectionId, ElectionIndex, ElectionState, LeafIndex, Results, Slug, UnixMillis};
+use election::{
+    Curtain, ElectionId, ElectionIndex, ElectionState, LeafIndex, Results, Slug, UnixMillis, Viewer,
+};
 use ledger::{FileStorage, LedgerError, LogReader, Position, Reader};
 use proof::{Hash, Key, LeafKind, NodePublicKey, TileError, TreeSize, leaf_hash};
 use std::collections::BTreeMap;
@@ -41,8 +43,16 @@ pub struct ElectionView {
     /// Epochs and the first leaf of each.
     pub epochs: Vec<(u32, u64)>,
     pub needs_draw: bool,
+    /// Whether an officer shows the counts, where `results = "on-reveal"`.
+    pub revealed: bool,
     /// Root of the tree just after the close.
     pub closing_root: Option<Hash>,
+}
+
+impl ElectionView {
+    pub fn curtain(&self) -> Curtain {
+        if self.revealed { Curtain::Revealed } else { Curtain::Hidden }
+    }
 }
 
 /// One election: immutable facts, its view, and readers of its evidence.
@@ -124,7 +134,12 @@ impl ElectionHandle {
 
     /// Whether ballots' openings may be seen by anybody now.
     pub fn are_openings_shown(&self) -> bool {
-        openings_shown(&self.definition, self.view.load().state)
+        self.are_openings_shown_to(Viewer::Public)
+    }
+
+    pub fn are_openings_shown_to(&self, viewer: Viewer) -> bool {
+        let view = self.view.load();
+        openings_shown(&self.definition, view.state, view.curtain(), viewer)
     }
 
     pub fn public_key(&self) -> NodePublicKey {

@@ -54,6 +54,8 @@ pub const ROUTES: &[Route] = routes! {
     api post "/api/v1/elections/{slug}/open" elections::open;
     api post "/api/v1/elections/{slug}/pause" elections::pause;
     api post "/api/v1/elections/{slug}/close" elections::close;
+    api post "/api/v1/elections/{slug}/reveal" elections::reveal;
+    api post "/api/v1/elections/{slug}/hide" elections::hide;
     api post "/api/v1/elections/{slug}/publish" elections::publish;
     api post "/api/v1/elections/{slug}/cancel" elections::cancel;
     api post "/api/v1/elections/{slug}/extend" elections::extend;

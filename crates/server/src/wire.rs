@@ -2,10 +2,10 @@
 
 use crate::problem::{self, Problem};
 use bytes::Bytes;
-use election::definition::{Definition, Method};
+use election::definition::{Definition, ResultsMode};
 use election::methods::ContestOutcome;
-use election::results::{ChoiceVotes, ContestResults, Eligible, GroupVotes};
-use election::{Results, Shown, Slug, UnixMillis};
+use election::results::{ChoiceVotes, ContestResults, Eligible, GroupVotes, share_base};
+use election::{Curtain, Results, Shown, Slug, UnixMillis};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use proof::Hash;
@@ -130,6 +130,8 @@ pub struct ElectionBody<'a> {
     /// The canonical definition; SHA-256 of its bytes as in the record is `definition_hash`.
     pub definition: &'a serde_json::value::RawValue,
     pub closes_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<bool>,
     pub ballots: u64,
     pub voters: u64,
     pub eligible: Option<Eligible>,
@@ -175,6 +177,9 @@ pub struct ResultsBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eligible: Option<Eligible>,
     pub counts_visible: bool,
+    /// Whether an officer shows the counts; only where `results` is `on-reveal`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<bool>,
     pub contests: Vec<ContestBody<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<&'a str>,
@@ -189,11 +194,17 @@ pub struct Figures<'a> {
     pub position: u64,
     pub at: UnixMillis,
     pub closes_at: Option<UnixMillis>,
+    pub curtain: Curtain,
+}
+
+/// Whether an officer shows the counts, of an election where that is an officer's to do.
+pub fn revealed(definition: &Definition, curtain: Curtain) -> Option<bool> {
+    (definition.results == ResultsMode::OnReveal).then_some(curtain == Curtain::Revealed)
 }
 
 impl<'a> ResultsBody<'a> {
     pub fn new(figures: &Figures<'a>) -> Self {
-        let Figures { definition, results, shown, position, at, closes_at } = *figures;
+        let Figures { definition, results, shown, position, at, closes_at, curtain } = *figures;
         ResultsBody {
             slug: definition.slug.as_str(),
             title: &definition.title,
@@ -206,6 +217,7 @@ impl<'a> ResultsBody<'a> {
             weight: results.weight,
             eligible: results.eligible,
             counts_visible: shown == Shown::Counts,
+            revealed: revealed(definition, curtain),
             contests: results.contests.iter().map(|contest| contest_body(figures, contest)).collect(),
             checkpoint: None,
         }
@@ -227,13 +239,6 @@ fn contest_body<'a>(figures: &Figures<'a>, contest: &'a ContestResults) -> Conte
         }),
         outcome: contest.outcome.as_ref().filter(|_| is_shown),
     }
-}
-
-/// What shares are of: all votes where each ballot marks at most one choice, else the weight of all ballots.
-pub fn share_base(definition: &Definition, results: &Results, contest: &ContestResults) -> u64 {
-    let rules = definition.contest(&contest.id).map(|(_, rules)| rules);
-    let is_single = rules.is_none_or(|rules| rules.choose_max == 1 || rules.method == Method::Motion);
-    if is_single { contest.counts.iter().map(|count| count.votes).sum() } else { results.weight }
 }
 
 /// `POST …/sessions`

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::serve::{ServerError, spawn};
 use crate::worker::stopped;
 use bytes::Bytes;
-use election::{Shown, Viewer};
+use election::Viewer;
 use node::core::FeedWhat;
 use node::{ElectionHandle, FeedEvent};
 use std::collections::BTreeMap;
@@ -110,11 +110,10 @@ async fn hear(socket: &mut PubSocket, stale: &mut BTreeMap<u32, Stale>, event: F
     }
 }
 
-/// The choices of a ballot as JSON, where the election's rule shows counts to anybody while it is open.
+/// The choices of a ballot as JSON, where the election's rule shows ballots to anybody while it is open.
 fn choices_if_shown(election: &ElectionHandle, answers: &[u8]) -> Option<String> {
-    let state = election::ElectionState::Open;
-    let shown = election::results::shown_to(&election.definition, state, Viewer::Public);
-    if shown != Shown::Counts {
+    let (state, curtain) = (election::ElectionState::Open, election::Curtain::Hidden);
+    if !election::results::openings_shown(&election.definition, state, curtain, Viewer::Public) {
         return None;
     }
     let marked = election::answers::decode(&election.definition, answers).ok()?;

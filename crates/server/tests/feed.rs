@@ -101,6 +101,54 @@ fn a_follower_sees_absolute_snapshots_and_the_end() {
     assert!(last["checkpoint"].as_str().unwrap().starts_with("hustings/"));
 }
 
+/// A page that waits must be able to show the end from what it has: a request from each of ten thousand waiting
+/// clients at the same moment would be a storm.
+#[test]
+fn the_snapshot_after_the_close_holds_all_that_a_page_shows() {
+    let site = Site::new();
+    let mut definition = lunch("lunch", "on-reveal");
+    definition["groups"] = json!(["North", "South"]);
+    let more = [
+        json!({ "id": "mood", "title": "Mood?", "method": "rating" }),
+        json!({ "id": "fence", "title": "A fence", "method": "motion" }),
+    ];
+    definition["contest"].as_array_mut().unwrap().extend(more);
+    site.open(definition);
+    let mut follower = Follower::of(&site, "lunch");
+    for (meal, mood) in [("sushi", "5"), ("pizza", "4")] {
+        site.vote("lunch", json!({ "meal": [meal], "mood": [mood], "fence": ["yes"] }));
+    }
+    site.act("lunch", "close");
+    let closed = follower.until(|snapshot| snapshot["state"] == "closed").json();
+    assert_eq!((&closed["revealed"], &closed["counts_visible"]), (&json!(false), &json!(false)));
+    assert!(closed["contests"].as_array().unwrap().iter().all(|contest| contest["outcome"].is_null()));
+    site.act("lunch", "reveal");
+    let shown = follower.until(|snapshot| snapshot["revealed"] == json!(true)).json();
+    let (turnout, base) = (&shown["voters"], &shown["contests"][0]["share_base"]);
+    assert_eq!((turnout, base, &shown["weight"]), (&json!(2), &json!(2), &json!(2)));
+    assert_eq!(
+        shown["contests"][0]["outcome"],
+        json!({ "kind": "tie", "sentence": "It's a tie between Pizza (1 vote) and Sushi (1 vote)",
+            "winners": [], "tied": ["pizza", "sushi"] })
+    );
+    assert_eq!(shown["contests"][0]["groups"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        shown["contests"][1]["outcome"],
+        json!({ "kind": "rated", "sentence": "Average 4.5 of 5 from 2 ratings", "winners": [], "tied": [],
+            "base": 2, "points": 9 })
+    );
+    assert_eq!(shown["contests"][1]["counts"][4], json!({ "choice": "5", "name": "5", "votes": 1 }));
+    assert_eq!(
+        shown["contests"][2]["outcome"],
+        json!({ "kind": "passed", "sentence": "Motion passed: 2 of 2, needed 2", "winners": ["yes"],
+            "tied": [], "needed": 2, "base": 2 })
+    );
+    site.act("lunch", "hide");
+    let hidden = follower.until(|snapshot| snapshot["revealed"] == json!(false)).json();
+    assert!(hidden["contests"].as_array().unwrap().iter().all(|contest| contest["outcome"].is_null()));
+    assert!(!hidden.to_string().contains("votes"), "{hidden}");
+}
+
 #[test]
 fn who_comes_back_with_the_newest_id_gets_nothing_twice() {
     let site = Site::with(|config| config.limits.heartbeat_seconds = 1);
@@ -280,9 +328,13 @@ fn zeromq_carries_each_ballot_of_a_live_election() {
 
 #[test]
 fn zeromq_carries_turnout_only_where_counts_are_hidden() {
-    for results in ["at-close", "own-ballot", "on-publish"] {
+    for results in ["at-close", "own-ballot", "on-publish", "on-reveal"] {
         let site = Site::with(|config| config.zmq = Some("tcp://127.0.0.1:0".to_owned()));
         site.open(lunch("lunch", results));
+        if results == "on-reveal" {
+            // Revealed counts are not ballots one by one.
+            assert_eq!(site.act("lunch", "reveal").status, 200);
+        }
         let mut subscriber = joined(&site);
         site.vote("lunch", json!({ "meal": ["sushi"] }));
         let message = loop {

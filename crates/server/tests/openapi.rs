@@ -141,21 +141,24 @@ impl Checker {
 fn answers_have_the_fields_that_the_file_says() {
     let site = Site::new();
     let mut checker = Checker { document: document(), seen: BTreeMap::new() };
-    let mut definition = lunch("lunch", "live");
+    let mut definition = lunch("lunch", "on-reveal");
     definition["groups"] = json!(["North", "South"]);
     definition["contest"].as_array_mut().unwrap().push(json!({
         "id": "fence", "title": "A fence", "method": "motion", "majority": ">=2/3", "quorum": 1 }));
+    definition["contest"].as_array_mut().unwrap().push(json!({
+        "id": "mood", "title": "How is it?", "method": "rating" }));
+    definition["contest"][0]["order"] = json!("shuffled");
     let created = site.officer_post("/api/v1/elections", definition);
     checker.check("POST", "/api/v1/elections", &created);
     checker.check("POST", "/api/v1/elections", &site.officer_post("/api/v1/elections", json!({})));
-    for act in ["open", "pause", "open"] {
+    for act in ["open", "pause", "open", "hide", "reveal", "hide", "reveal"] {
         checker.check("POST", &format!("/api/v1/elections/{{slug}}/{act}"), &site.act("lunch", act));
     }
     let at = |rest: &str| format!("/api/v1/elections/lunch{rest}");
     let named = |rest: &str| format!("/api/v1/elections/{{slug}}{rest}");
     let session = site.request("POST", &at("/sessions")).send();
     let token = checker.check("POST", &named("/sessions"), &session)["token"].as_str().unwrap().to_owned();
-    let choices = json!({ "meal": ["pizza"], "fence": ["yes"] });
+    let choices = json!({ "meal": ["pizza"], "fence": ["yes"], "mood": ["4"] });
     let receipt = site.cast("lunch", &token, choices.clone());
     let leaf = checker.check("POST", &named("/ballots"), &receipt)["leaf_index"].clone();
     checker.check("POST", &named("/ballots"), &site.cast("lunch", &token, choices.clone()));
@@ -168,10 +171,10 @@ fn answers_have_the_fields_that_the_file_says() {
     assert_eq!(faults(&checker.document, &bulk_schema, &answer, "line"), Vec::<String>::new());
     let own = site.request("GET", &at("/ballot")).bearer(&token).send();
     checker.check("GET", &named("/ballot"), &own);
+    checker.check("GET", &named("/record"), &site.get(&at("/record")));
     for (rest, path) in [
         ("", String::new()),
         ("/results", "/results".to_owned()),
-        ("/record", "/record".to_owned()),
         ("/checkpoint", "/checkpoint".to_owned()),
         ("/proof/{index}", format!("/proof/{leaf}")),
         ("/proof/{index}", "/proof/0".to_owned()),
@@ -189,6 +192,8 @@ fn answers_have_the_fields_that_the_file_says() {
         &site.officer_post(&at("/draw"), json!({ "seed": "00".repeat(32) })),
     );
     checker.check("POST", &named("/close"), &site.act("lunch", "close"));
+    checker.check("GET", &named("/record"), &site.get(&at("/record")));
+    checker.check("GET", &named("/results"), &site.get(&at("/results")));
     checker.check("POST", &named("/publish"), &site.act("lunch", "publish"));
     checker.check("POST", &named("/cancel"), &site.act("lunch", "cancel"));
     checker.check("POST", &named("/rehearse"), &site.act("lunch", "rehearse"));

@@ -3,7 +3,7 @@
 
 use crate::ballots::{Papers, Wish};
 use crate::broken::{Broken, Promise};
-use crate::plans::{Lot, Plan};
+use crate::plans::{Lot, Plan, PlannedKind};
 use election::command::{Batch, DrawSource};
 use election::{Command, Hlc, OfficerCommand};
 use proof::Hash;
@@ -78,6 +78,7 @@ pub struct PlainElection {
     /// Leaf hashes as first seen.
     pub hashes: Vec<Hash>,
     pub is_drawn: bool,
+    pub is_revealed: bool,
     pub closing_size: Option<u64>,
 }
 
@@ -122,6 +123,7 @@ impl PlainElection {
             leaves: Vec::new(),
             hashes: Vec::new(),
             is_drawn: false,
+            is_revealed: false,
             closing_size: None,
         }
     }
@@ -195,7 +197,7 @@ impl PlainElection {
                 let equal = sums.votes.iter().filter(|other| *other == votes).count();
                 *votes > 0 && above < plan.seats && plan.seats < above + equal
             };
-            !plan.is_motion && sums.votes.iter().any(is_tied)
+            plan.kind == PlannedKind::Seats && sums.votes.iter().any(is_tied)
         })
     }
 
@@ -216,6 +218,18 @@ impl PlainElection {
             return Verdict::Refused("already_voted");
         }
         Verdict::Accepted { leaf: self.leaves.len() as u64, ballot: self.ballots().count() as u64 }
+    }
+
+    /// `name` is that of the act: `revealed` or `hidden`.
+    fn turn_curtain(&mut self, name: &'static str) -> Result<(), &'static str> {
+        let has_results = matches!(self.stage, Stage::Open | Stage::Paused | Stage::Closed);
+        let reveals = name == "revealed";
+        if !self.plan.is_on_reveal || !has_results || self.is_revealed == reveals {
+            return Err("wrong_state");
+        }
+        self.is_revealed = reveals;
+        self.act(name);
+        Ok(())
     }
 
     fn act(&mut self, name: &'static str) {
@@ -317,7 +331,10 @@ impl Model {
             OfficerCommand::Create { definition, .. } => return self.create(definition),
             OfficerCommand::CreateRoom { .. }
             | OfficerCommand::AddToRoom { .. }
-            | OfficerCommand::ShowScreen { .. } => return Err(OF_ROOMS),
+            | OfficerCommand::ShowScreen { .. }
+            | OfficerCommand::LockRoom { .. }
+            | OfficerCommand::UnlockRoom { .. }
+            | OfficerCommand::RemoveFromRoom { .. } => return Err(OF_ROOMS),
             _ => {}
         }
         let slug = slug_of(command).ok_or("not simulated")?;
@@ -371,6 +388,8 @@ impl Model {
                 }
                 election.stage = Stage::Cancelled;
             }
+            OfficerCommand::Reveal { .. } => election.turn_curtain("revealed")?,
+            OfficerCommand::Hide { .. } => election.turn_curtain("hidden")?,
             OfficerCommand::Draw { source, .. } => {
                 let fits = match election.plan.lot {
                     Lot::Server => *source == DrawSource::Server,
@@ -410,6 +429,8 @@ fn slug_of(command: &OfficerCommand) -> Option<&str> {
         | OfficerCommand::Extend { slug, .. }
         | OfficerCommand::Publish { slug }
         | OfficerCommand::Cancel { slug, .. }
+        | OfficerCommand::Reveal { slug }
+        | OfficerCommand::Hide { slug }
         | OfficerCommand::Draw { slug, .. } => Some(slug.as_str()),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Officers: they create, open, pause, resume, extend, close, draw, publish and cancel, sometimes at the wrong moment.
+//! Officers: they create, open, pause, resume, extend, close, reveal, hide, draw, publish and cancel, sometimes at the wrong moment.
 
 use crate::lookup::SimEngine;
 use crate::model::{Model, PlainElection, Stage};
@@ -83,10 +83,19 @@ impl Officers {
         let kind = match election.stage {
             Stage::Draft if !self.random.one_in(6) => 0,
             Stage::Paused if self.random.one_in(2) => 0,
+            Stage::Open | Stage::Paused | Stage::Closed
+                if election.plan.is_on_reveal && self.random.one_in(3) =>
+            {
+                if election.is_revealed {
+                    7
+                } else {
+                    6
+                }
+            }
             // An open election mostly stays open.
             Stage::Open if !self.random.one_in(4) => return None,
-            Stage::Closed if self.random.one_in(2) => 6,
-            _ => self.random.below(7),
+            Stage::Closed if self.random.one_in(2) => 8,
+            _ => self.random.below(9),
         };
         Some(match kind {
             0 => OfficerCommand::Open { slug },
@@ -101,6 +110,8 @@ impl Officers {
                 let closes_at = UnixMillis((now.0 + by).saturating_sub(1_000));
                 OfficerCommand::Extend { slug, closes_at }
             }
+            6 => OfficerCommand::Reveal { slug },
+            7 => OfficerCommand::Hide { slug },
             _ => return self.draw(election, index, engine).or(Some(OfficerCommand::Publish { slug })),
         })
     }
@@ -110,7 +121,10 @@ impl Officers {
         let code = RoomCode::from_random([0, 0, 0, 0, 0, u8::try_from(self.random.below(4)).expect("small")]);
         let some = (!model.elections.is_empty()).then(|| self.random.index(model.elections.len()));
         let slug = some.map(|index| model.elections[index].plan.slug.clone());
-        match (self.random.below(3), slug) {
+        match (self.random.below(6), slug) {
+            (3, _) => OfficerCommand::LockRoom { code },
+            (4, _) => OfficerCommand::UnlockRoom { code },
+            (5, Some(slug)) => OfficerCommand::RemoveFromRoom { code, slug },
             (1, Some(slug)) => OfficerCommand::AddToRoom { code, slug },
             (2, election) => {
                 OfficerCommand::ShowScreen { code, screen: Screen { show: Show::Results, election } }

@@ -13,10 +13,18 @@ pub enum Lot {
     Public,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedKind {
+    /// For seats: only these can be tied.
+    Seats,
+    Motion,
+    Rating,
+}
+
 /// One question, as much of it as the plain count needs.
 #[derive(Clone, Debug)]
 pub struct PlannedContest {
-    pub is_motion: bool,
+    pub kind: PlannedKind,
     pub choices: u16,
     pub min: u16,
     pub max: u16,
@@ -45,6 +53,8 @@ pub struct Plan {
     pub after_voters: Option<usize>,
     pub closes_at: Option<u64>,
     pub lot: Lot,
+    /// Whether officers show and hide the counts.
+    pub is_on_reveal: bool,
     pub groups: u16,
     pub is_list: bool,
     pub voters: Vec<PlannedVoter>,
@@ -68,6 +78,7 @@ pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: 
     let is_all = is_list && random.one_in(3);
     let closes_at = random.one_in(3).then(|| now.0 + random.between(1_000, 60_000));
     let lot = *random.pick(&[Lot::None, Lot::Server, Lot::Server, Lot::Public]);
+    let results = *random.pick(&["live", "own-ballot", "at-close", "on-publish", "on-reveal", "on-reveal"]);
     let closing = json!({
         "at": closes_at.map(|at| UnixMillis(at).to_string()),
         "after_voters": if is_all { json!("all") } else { json!(after_voters) },
@@ -78,7 +89,7 @@ pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: 
         "eligibility": if is_list { "list" } else { "open" },
         "revote": if last_counts { "last-counts" } else { "forbid" },
         "ballots_per_voter": ballots_per_voter,
-        "results": *random.pick(&["live", "own-ballot", "at-close", "on-publish"]),
+        "results": results,
         "draw": match lot { Lot::None => "none", Lot::Server => "server", Lot::Public => "public" },
         "closing": closing,
         "contest": contests.iter().enumerate().map(contest_json).collect::<Vec<_>>(),
@@ -111,6 +122,7 @@ pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: 
         },
         closes_at,
         lot,
+        is_on_reveal: results == "on-reveal",
         groups,
         is_list,
         voters,
@@ -127,17 +139,21 @@ impl Plan {
 }
 
 fn draw_contest(random: &mut Random) -> PlannedContest {
-    match random.below(3) {
+    match random.below(4) {
         0 => {
             let min = u16::from(random.one_in(2));
-            PlannedContest { is_motion: true, choices: 3, min, max: 1, seats: 1 }
+            PlannedContest { kind: PlannedKind::Motion, choices: 3, min, max: 1, seats: 1 }
+        }
+        1 => {
+            let (min, choices) = (u16::from(random.one_in(2)), small(random.between(2, 11)));
+            PlannedContest { kind: PlannedKind::Rating, choices, min, max: 1, seats: 1 }
         }
         _ => {
             let choices = small(random.between(2, 6));
             let max = small(random.between(1, u64::from(choices)));
             let min = small(random.below(u64::from(max) + 1));
             let seats = usize::from(small(random.between(1, u64::from(choices.min(2)))));
-            PlannedContest { is_motion: false, choices, min, max, seats }
+            PlannedContest { kind: PlannedKind::Seats, choices, min, max, seats }
         }
     }
 }
@@ -145,8 +161,12 @@ fn draw_contest(random: &mut Random) -> PlannedContest {
 fn contest_json((index, contest): (usize, &PlannedContest)) -> serde_json::Value {
     let choose = json!({ "min": contest.min, "max": contest.max });
     let (id, title) = (format!("contest-{index}"), format!("Question {index}"));
-    if contest.is_motion {
+    if contest.kind == PlannedKind::Motion {
         return json!({ "id": id, "title": title, "method": "motion", "choose": choose, "majority": ">=2/3" });
+    }
+    if contest.kind == PlannedKind::Rating {
+        let levels: Vec<String> = (0..contest.choices).map(|level| level.to_string()).collect();
+        return json!({ "id": id, "title": title, "method": "rating", "choose": choose, "choices": levels });
     }
     let choices: Vec<String> = (0..contest.choices).map(|choice| format!("Choice {choice}")).collect();
     let method = if index % 2 == 0 { "plurality" } else { "approval" };

@@ -66,6 +66,12 @@ pub fn clean() -> Clean {
                 drawn(DrawSource::Public),
             ),
             ("draw-pending", "closed, and the tie not yet drawn", draw_pending()),
+            ("rating", "two scales, one without a rating; a motion with abstentions only", rating()),
+            (
+                "on-reveal",
+                "counts shown by the officer, hidden, and shown again; choices in shuffled order",
+                on_reveal(),
+            ),
             ("open", "still open, live results", still_open()),
             ("cancelled", "cancelled while paused", cancelled()),
             ("no-votes", "no ballot at all; text that JSON escapes", no_votes()),
@@ -218,6 +224,46 @@ fn draw_pending() -> Draft {
         Vote::open(json!({"slug": "pending", "title": "Chair", "draw": "public", "contest": [contest]}), &[]);
     vote.cast_all(&[&[&[0]], &[&[1]]]);
     vote.close();
+    vote.record()
+}
+
+fn rating() -> Draft {
+    let levels = [json!({"id": "0", "name": "Poor"}), json!("7"), json!({"id": "100", "name": "\"Great\""})];
+    let mut vote = Vote::open(
+        json!({"slug": "feedback", "title": "Feedback", "eligibility": "list", "draw": "public", "contest": [
+            {"id": "talk", "title": "How was the talk?", "method": "rating"},
+            {"id": "food", "title": "And the food?", "method": "rating", "choices": levels},
+            {"id": "again", "title": "Again next year?", "method": "motion"}]}),
+        &[(3, None), (1, None), (1, None), (2, None), (1, None)],
+    );
+    vote.cast_all(&[
+        &[&[4], &[], &[2]],
+        &[&[0], &[], &[]],
+        &[&[3], &[], &[2]],
+        &[&[], &[], &[]],
+        &[&[4], &[], &[2]],
+    ]);
+    vote.close();
+    vote.publish();
+    vote.record()
+}
+
+fn on_reveal() -> Draft {
+    let contests = json!([
+        {"id": "lunch", "title": "Lunch?", "order": "shuffled", "choices": ["Pizza", "Sushi", "Soup"]},
+        {"id": "mood", "title": "Mood?", "method": "rating", "choose": {"min": 1}, "choices": ["1", "2", "3"]}]);
+    let mut vote = Vote::open(
+        json!({"slug": "room", "title": "In the room", "results": "on-reveal", "contest": contests}),
+        &[],
+    );
+    vote.cast_all(&[&[&[0], &[2]], &[&[1], &[1]], &[&[1], &[1]]]);
+    vote.act(OfficerCommand::Reveal { slug: vote.slug() });
+    vote.cast(Ballot { voter: 3, marks: &[&[1], &[0]], key: "" });
+    vote.act(OfficerCommand::Hide { slug: vote.slug() });
+    vote.act(OfficerCommand::Pause { slug: vote.slug() });
+    vote.close();
+    vote.act(OfficerCommand::Reveal { slug: vote.slug() });
+    vote.publish();
     vote.record()
 }
 
@@ -434,6 +480,19 @@ fn act_cases(changed: &mut Changed<'_>) {
     draft.change_act("closed", |act| act["reason"] = json!("deadline"));
     draft.change_act("closed", |act| act["by"] = json!("rule"));
     changed(5, "acts-no-deadline", "closed by a deadline that does not exist", draft);
+
+    let mut draft = self::draft("plurality-tie");
+    let last = draft.leaves.len() - 1;
+    let Leaf::Act(closed) = &draft.leaves[last - 1] else { unreachable!("it was closed, then published") };
+    let at = serde_json::from_str::<Value>(closed).unwrap()["at"].clone();
+    draft.insert(last, Leaf::Act(format!(r#"{{"act":"revealed","at":{at},"by":"officer"}}"#)));
+    changed(5, "acts-revealed", "results revealed that are shown at the close", draft);
+
+    let mut draft = self::draft("on-reveal");
+    let last = draft.leaves.len() - 1;
+    let again = draft.leaves[last - 1].clone();
+    draft.insert(last, again);
+    changed(5, "acts-revealed-twice", "revealed twice", draft);
 }
 
 fn extras(seconds: u64) -> Extras {
@@ -695,6 +754,20 @@ fn count_cases(changed: &mut Changed<'_>) {
     recount(&mut draft, |result| result["contests"][1]["outcome"]["winners"] = json!(["cheese"]));
     draft.publish_again();
     changed(16, "outcome-winner", "another winner for programs than for people", draft);
+
+    let mut draft = self::draft("rating");
+    recount(&mut draft, |result| {
+        let outcome = &mut result["contests"][0]["outcome"];
+        assert_eq!(outcome["sentence"], json!("Average 4.2 of 5 from 6 ratings"));
+        outcome["sentence"] = json!("Average 4.1 of 5 from 6 ratings");
+    });
+    draft.publish_again();
+    changed(16, "outcome-average", "an average that was rounded down", draft);
+
+    let mut draft = self::draft("rating");
+    recount(&mut draft, |result| add_to(&mut result["contests"][0]["outcome"]["points"], 1));
+    draft.publish_again();
+    changed(16, "outcome-points", "a point too many behind the average", draft);
 
     let mut draft = self::draft("motion");
     recount(&mut draft, |result| add_to(&mut result["contests"][0]["outcome"]["needed"], 1));

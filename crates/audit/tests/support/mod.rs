@@ -179,6 +179,15 @@ impl Vote {
         self.act(OfficerCommand::Draw { slug: self.slug(), source, seed, closing_root });
     }
 
+    /// Shows the counts if they are hidden, hides them if they are shown.
+    pub fn turn_curtain(&mut self) {
+        let slug = self.slug();
+        self.act(match self.state.elections()[0].revealed {
+            true => OfficerCommand::Hide { slug },
+            false => OfficerCommand::Reveal { slug },
+        });
+    }
+
     pub fn close(&mut self) {
         self.act(OfficerCommand::Close { slug: self.slug() });
     }

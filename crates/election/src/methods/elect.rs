@@ -3,7 +3,7 @@
 //! Only a choice with at least one vote can be elected. Where the last seats cannot be given because more
 //! choices than seats stand equal, those choices are tied, whatever stands above them.
 
-use super::{ContestOutcome, OutcomeKind, TieBreak, and_list, votes_text};
+use super::{ContestOutcome, OutcomeKind, TieBreak, and_list, no_votes, votes_text};
 use crate::definition::Contest;
 use crate::tally::ContestTally;
 
@@ -12,7 +12,7 @@ pub(super) fn outcome(contest: &Contest, tally: &ContestTally, tie: TieBreak<'_>
     let ids = |indices: &[usize]| indices.iter().map(|index| contest.choices[*index].id.clone()).collect();
     let named = |indices: &[usize]| and_list(&with_votes(contest, tally, indices));
     if elected.is_empty() && tied.is_empty() {
-        return plain(OutcomeKind::NoVotes, "No votes were cast".to_owned(), Vec::new(), Vec::new());
+        return no_votes();
     }
     if tied.is_empty() {
         return plain(
@@ -99,5 +99,5 @@ fn with_votes(contest: &Contest, tally: &ContestTally, indices: &[usize]) -> Vec
 }
 
 fn plain(kind: OutcomeKind, sentence: String, winners: Vec<String>, tied: Vec<String>) -> ContestOutcome {
-    ContestOutcome { kind, sentence, winners, tied, needed: None, base: None }
+    ContestOutcome { kind, sentence, winners, tied, needed: None, base: None, points: None }
 }

@@ -2,6 +2,7 @@
 
 mod elect;
 mod motion;
+mod rating;
 
 use crate::definition::{Contest, Method};
 use crate::tally::{ContestTally, Counts};
@@ -19,6 +20,8 @@ pub enum OutcomeKind {
     Failed,
     NoQuorum,
     NoVotes,
+    /// A rating's average.
+    Rated,
 }
 
 /// A contest's outcome with its working, in plain words and for programs.
@@ -33,8 +36,12 @@ pub struct ContestOutcome {
     /// Motions: votes needed, and the base the share is taken of; for a missed quorum, the quorum and the votes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needed: Option<u64>,
+    /// Of a rating the ratings given; like votes, the sum of their weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
+    /// Ratings: sum of weight times level. The average is `points / base`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<u64>,
 }
 
 /// How a tie is dealt with when it is counted.
@@ -59,6 +66,20 @@ pub fn outcome(
     match contest.method {
         Method::Plurality | Method::Approval => elect::outcome(contest, tally, tie),
         Method::Motion => motion::outcome(contest, counts, tally, eligible),
+        Method::Rating => rating::outcome(contest, tally),
+    }
+}
+
+/// Nobody has voted, whatever the method.
+fn no_votes() -> ContestOutcome {
+    ContestOutcome {
+        kind: OutcomeKind::NoVotes,
+        sentence: "No votes were cast".to_owned(),
+        winners: Vec::new(),
+        tied: Vec::new(),
+        needed: None,
+        base: None,
+        points: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Motions: yes, no, abstain, against a required majority of a named base, if the quorum is met.
 
-use super::{ContestOutcome, OutcomeKind, votes_text};
+use super::{ContestOutcome, OutcomeKind, no_votes, votes_text};
 use crate::definition::{Base, Contest};
 use crate::tally::{ContestTally, Counts};
 
@@ -21,6 +21,7 @@ pub(super) fn outcome(
             tied: Vec::new(),
             needed: Some(quorum),
             base: Some(counts.weight),
+            points: None,
         };
     }
     let base = match contest.base {
@@ -28,8 +29,11 @@ pub(super) fn outcome(
         Base::Cast => counts.weight,
         Base::Eligible => eligible,
     };
+    if base == 0 {
+        return no_votes();
+    }
     let needed = contest.majority.needed(base);
-    let passed = base > 0 && yes >= needed;
+    let passed = yes >= needed;
     let (kind, word) = if passed { (OutcomeKind::Passed, "passed") } else { (OutcomeKind::Failed, "failed") };
     ContestOutcome {
         kind,
@@ -38,5 +42,6 @@ pub(super) fn outcome(
         tied: Vec::new(),
         needed: Some(needed),
         base: Some(base),
+        points: None,
     }
 }

@@ -130,6 +130,7 @@ pub async fn show(input: Input) -> Answer {
         definition_hash: election.definition_hash,
         definition,
         closes_at: view.closes_at.map(|at| at.to_string()),
+        revealed: wire::revealed(&election.definition, view.curtain()),
         ballots: view.results.ballots,
         voters: view.results.voters,
         eligible: view.results.eligible,
@@ -149,6 +150,14 @@ pub async fn pause(input: Input) -> Answer {
 
 pub async fn close(input: Input) -> Answer {
     plain_act(input, OfficerRequest::Close).await
+}
+
+pub async fn reveal(input: Input) -> Answer {
+    plain_act(input, OfficerRequest::Reveal).await
+}
+
+pub async fn hide(input: Input) -> Answer {
+    plain_act(input, OfficerRequest::Hide).await
 }
 
 pub async fn publish(input: Input) -> Answer {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
-use election::{Shown, Viewer};
+use election::Viewer;
 use hyper::StatusCode;
 use hyper::body::Frame;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue};
@@ -127,9 +127,9 @@ fn expect_visible(input: &Input, election: &ElectionHandle) -> Result<(), Proble
         },
         false => Viewer::Public,
     };
-    match views::shown(election, &election.view(), viewer) {
-        Shown::Counts => Ok(()),
-        Shown::TurnoutOnly => Err(read_problem(&ReadError::Hidden)),
+    match election.are_openings_shown_to(viewer) {
+        true => Ok(()),
+        false => Err(read_problem(&ReadError::Hidden)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the pages show of an election: names, states and numbers as text.
 
 use crate::text::{count_of, qr_path, share, thousands};
-use crate::wire::share_base;
+use crate::views;
 use election::definition::{AfterVoters, Contest, Definition, Eligibility, Method, ResultsMode, Revote};
-use election::results::{ContestResults, shown_to};
+use election::results::{ContestResults, share_base};
 use election::{ElectionState, Results, Shown, UnixMillis, Viewer};
 use node::{ElectionHandle, ElectionView};
 
@@ -122,18 +122,10 @@ pub struct GroupTable {
 
 /// The counts that `viewer` may see; none where they are hidden.
 pub fn contest_tables(election: &ElectionHandle, view: &ElectionView, viewer: Viewer) -> Vec<ContestTable> {
-    tables(&election.definition, view.state, &view.results, viewer)
-}
-
-fn tables(
-    definition: &Definition,
-    state: ElectionState,
-    results: &Results,
-    viewer: Viewer,
-) -> Vec<ContestTable> {
-    if shown_to(definition, state, viewer) != Shown::Counts {
+    if views::shown(election, view, viewer) != Shown::Counts {
         return Vec::new();
     }
+    let (definition, results) = (&election.definition, &view.results);
     results.contests.iter().map(|contest| table(definition, results, contest)).collect()
 }
 
@@ -194,6 +186,7 @@ pub fn method_text(contest: &Contest) -> String {
             let share = format!("{}/{}", contest.majority.numerator, contest.majority.denominator);
             format!("Motion: passes with {relation} {share} {base}.")
         }
+        Method::Rating => "Rating: the outcome is the average of all marks.".to_owned(),
     }
 }
 
@@ -220,6 +213,7 @@ pub fn shown_sentence(definition: &Definition) -> &'static str {
         }
         ResultsMode::AtClose => "Counts appear here when voting is closed.",
         ResultsMode::OnPublish => "Counts appear here when the officer publishes the result.",
+        ResultsMode::OnReveal => "Counts appear here when the officer shows them.",
     }
 }
 
@@ -288,7 +282,7 @@ impl ElectionLine {
     /// As the public sees it.
     pub fn new(election: &ElectionHandle, view: &ElectionView) -> Self {
         let turnout = Turnout::new(&view.results);
-        let is_shown = shown_to(&election.definition, view.state, Viewer::Public) == Shown::Counts;
+        let is_shown = views::shown(election, view, Viewer::Public) == Shown::Counts;
         let sentences = if is_shown { view.results.sentences() } else { Vec::new() };
         ElectionLine {
             slug: election.slug.to_string(),

@@ -23,10 +23,10 @@ pub fn check(state: &State, model: &Model, papers: &Papers) -> Result<(), Broken
         PROMISE.check(facts == expected, || {
             format!("election {index}: state, leaves, ballots, deadline are {facts:?}, not {expected:?}")
         })?;
-        let facts = (live.draw.is_some(), live.closing_size, live.voted.voters());
-        let expected = (plain.is_drawn, plain.closing_size, plain.voters(papers) as u64);
+        let facts = (live.draw.is_some(), live.revealed, live.closing_size, live.voted.voters());
+        let expected = (plain.is_drawn, plain.is_revealed, plain.closing_size, plain.voters(papers) as u64);
         PROMISE.check(facts == expected, || {
-            format!("election {index}: lot, closing size, voters are {facts:?}, not {expected:?}")
+            format!("election {index}: lot, curtain, closing size, voters are {facts:?}, not {expected:?}")
         })?;
         compare(&live.tally.all, &plain.count(papers, None), &format!("election {index}"))?;
         for (group, counts) in live.tally.groups.iter().enumerate() {
