@@ -176,7 +176,7 @@ pub struct PollArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub choose: u64,
 
-    /// When results are seen: live, own-ballot (after one's own vote) or at-close
+    /// When results are seen: live, own-ballot (after one's own vote), at-close or on-reveal (an officer shows them)
     #[arg(long, value_name = "WHEN", default_value = "live")]
     pub results: String,
 
@@ -238,13 +238,13 @@ An election as a file (TOML, or the same in JSON):
   slug = \"board-2027\"
   title = \"Board 2027\"
   eligibility = \"open\"          # open | list
-  results = \"at-close\"          # live | own-ballot | at-close | on-publish
+  results = \"at-close\"          # live | own-ballot | at-close | on-publish | on-reveal
   [closing]
   at = 2027-03-01T18:00:00Z     # and/or after_voters = 10
   [[contest]]
   id = \"chair\"
   title = \"Who chairs?\"
-  method = \"plurality\"          # plurality | approval | motion
+  method = \"plurality\"          # plurality | approval | motion | rating
   choices = [\"Ann\", \"Bob\"]
 
 Made from a file it is a draft until `election open` (or --open); made from flags it opens at once (not with --draft).
@@ -266,6 +266,10 @@ Examples:
         after_help = "Examples:\n  hustings election extend board --until 2027-03-01T19:00:00Z\n  hustings election extend board --by 15m"
     )]
     Extend(ExtendArgs),
+    /// Show the counts to all (of an election with `results = "on-reveal"`)
+    Reveal(SlugArg),
+    /// Take the counts away again
+    Hide(SlugArg),
     /// Close and print the outcome
     Close(SlugArg),
     /// Publish the result and the record
@@ -278,6 +282,9 @@ Examples:
     Rehearse(RehearseArgs),
     /// Make round 2 of an election
     Repeat(RepeatArgs),
+    /// Make a run-off: the next round between those who tied, or the two ahead where nobody has more than half
+    #[command(after_help = "Example: hustings election run-off board-2027 --as board-run-off")]
+    RunOff(RepeatArgs),
     /// Print the results (those one may see)
     Results(SlugArg),
     /// Download the record that `hustings audit` checks
@@ -499,6 +506,14 @@ pub enum RoomCommand {
     /// Choose what the room's screen shows
     #[command(after_help = "Example: hustings room screen ABC234 results board-2027")]
     Screen(RoomScreenArgs),
+    /// Lock joining: who joins from now on cannot vote in the room's open elections
+    #[command(after_help = "Who joined before goes on voting, and lists of voters are not affected.")]
+    Lock(CodeArg),
+    /// Let people join again
+    Unlock(CodeArg),
+    /// Take an election out of a room; the election itself stays
+    #[command(after_help = "Example: hustings room remove ABC234 board-2027")]
+    Remove(RoomRemoveArgs),
 }
 
 #[derive(Debug, Args)]
@@ -506,6 +521,15 @@ pub struct CodeArg {
     /// Join code
     #[arg(value_name = "CODE")]
     pub code: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RoomRemoveArgs {
+    #[command(flatten)]
+    pub room: CodeArg,
+
+    #[command(flatten)]
+    pub election: SlugArg,
 }
 
 #[derive(Debug, Args)]

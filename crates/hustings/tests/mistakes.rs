@@ -25,6 +25,23 @@ fn errors_are_json_where_results_are() {
 }
 
 #[test]
+fn what_a_command_needs_is_said_before_anything_is_sent() {
+    for (args, needed) in [
+        (&["election", "reveal"][..], "<SLUG>"),
+        (&["election", "run-off"], "<SLUG>"),
+        (&["room", "lock"], "<CODE>"),
+        (&["room", "remove", "ABC234"], "<SLUG>"),
+    ] {
+        let ran = run(hustings().args(args));
+        assert!(ran.code == 2 && ran.stderr.contains(needed), "{ran:#?}");
+    }
+    for args in [["election", "hide"], ["election", "run-off"], ["room", "unlock"], ["room", "remove"]] {
+        let help = run(hustings().args(args).arg("--help")).ok().stdout;
+        assert!(help.contains("Usage: hustings"), "{help}");
+    }
+}
+
+#[test]
 fn a_wrong_address_is_explained() {
     insta::assert_snapshot!(told(&["--server", "ftp://x", "election", "list"]), @r"
     exit 2

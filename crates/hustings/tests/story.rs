@@ -581,6 +581,113 @@ fn rooms_lead_to_elections() {
     screen: results 100
       100
     ");
+    let locked = server.run(&["room", "lock", code]).ok();
+    assert_eq!(locked.stdout, "Joining is locked: who joins from now on cannot vote here.\n");
+    let shown = server.run(&["room", "show", code]).ok();
+    assert!(shown.stdout.contains("joining locked since 20"), "{shown:#?}");
+    let unlocked = server.run(&["--json", "room", "unlock", code]).ok().json();
+    assert_eq!(unlocked["locked_at"], Value::Null);
+    let removed = server.run(&["room", "remove", code, "100"]).ok();
+    assert_eq!(removed.stdout, "`100` is no longer in the room.\n");
+    let again = server.run(&["room", "remove", code, "100"]);
+    insta::assert_snapshot!(again.told(&[]), @"
+    exit 4
+    hustings: the room does not hold this election (invalid_room)
+    ");
+    let nowhere = server.run(&["room", "lock", "ZZZZ"]);
+    insta::assert_snapshot!(nowhere.told(&[]), @"
+    exit 4
+    hustings: There is no room with this code (no_such_room)
+    ");
+}
+
+const MOOD: &str = r#"
+slug = "mood"
+title = "Mood"
+results = "on-reveal"
+[[contest]]
+id = "talk"
+title = "How was the talk?"
+method = "rating"
+[[contest]]
+id = "next"
+title = "What next?"
+order = "shuffled"
+choices = ["Tea", "Coffee"]
+"#;
+
+#[test]
+fn an_officer_reveals_hides_and_runs_off() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("data"));
+    let mood = write(folder.path(), "mood.toml", MOOD);
+    server.run(&["election", "create", text(&mood), "--open"]).ok();
+    for (level, next) in [("4", "tea"), ("5", "coffee")] {
+        let (talk, next) = (format!("talk={level}"), format!("next={next}"));
+        server.run(&["vote", "--election-id", "mood", "--choice", &talk, "--choice", &next]).ok();
+    }
+    let hidden = server.run(&["election", "hide", "mood"]);
+    insta::assert_snapshot!(hidden.told(&[]), @"
+    exit 4
+    hustings: `mood` is open: its results are hidden already (wrong_state)
+    ");
+    let revealed = server.run(&["election", "reveal", "mood"]).ok();
+    insta::assert_snapshot!(revealed.told(&[]), @"
+    exit 0
+    Everybody sees the counts of `mood`.
+    open: 2 voters, 2 ballots
+
+    How was the talk?
+      1  0
+      2  0
+      3  0
+      4  1  ██████████████████████████████
+      5  1  ██████████████████████████████
+
+    What next?
+      Tea     1  ██████████████████████████████
+      Coffee  1  ██████████████████████████████
+    ");
+    assert_eq!(server.run(&["--json", "election", "show", "mood"]).ok().json()["revealed"], true);
+    let hidden = server.run(&["--json", "election", "hide", "mood"]).ok().json();
+    assert_eq!((&hidden["revealed"], &hidden["state"]), (&json!(false), &json!("open")));
+    server.run(&["election", "close", "mood"]).ok();
+    let early = server.run(&["election", "run-off", "mood"]);
+    insta::assert_snapshot!(early.told(&[]), @"
+    exit 4
+    hustings: `mood` is closed: its results are not public yet, and a run-off would tell them; show them first (wrong_state)
+    ");
+    let revealed = server.run(&["election", "reveal", "mood"]).ok();
+    insta::assert_snapshot!(revealed.told(&[]), @"
+    exit 0
+    Everybody sees the counts of `mood`.
+    closed: 2 voters, 2 ballots
+
+    How was the talk?
+    Average 4.5 of 5 from 2 ratings
+      1  0
+      2  0
+      3  0
+      4  1  ██████████████████████████████
+      5  1  ██████████████████████████████
+
+    What next?
+    It's a tie between Tea (1 vote) and Coffee (1 vote)
+      Tea     1  ██████████████████████████████
+      Coffee  1  ██████████████████████████████
+    ");
+    let run_off = server.run(&["election", "run-off", "mood"]).ok();
+    assert_eq!(run_off.stdout, "Election `mood-2` is made and draft.\n");
+    let shown = server.run(&["--json", "election", "show", "mood-2"]).ok().json();
+    let contests = shown["definition"]["contest"].as_array().expect("contests");
+    assert_eq!((contests.len(), &contests[0]["id"]), (1, &json!("next")), "a rating is never run off");
+    let named = server.run(&["--json", "election", "run-off", "mood", "--as", "last-call"]).ok().json();
+    assert_eq!(named["slug"], "last-call");
+    server.run(&["election", "publish", "mood"]).ok();
+    let record = folder.path().join("mood.record");
+    server.run(&["election", "record", "mood", "--out", text(&record)]).ok();
+    let audit = run(hustings().args(["audit", text(&record)])).ok();
+    assert!(audit.stdout.contains("Average 4.5 of 5 from 2 ratings"), "{audit:#?}");
 }
 
 #[test]

@@ -91,6 +91,7 @@ pub enum OfficerRequest {
     /// A list is needed again where there is one: ids are not kept.
     Rehearse(Slug, Vec<crate::edge::ListedVoter>),
     Repeat(Slug, Option<Slug>, Vec<crate::edge::ListedVoter>),
+    RunOff(Slug, Option<Slug>, Vec<crate::edge::ListedVoter>),
     CreateRoom {
         title: String,
         pace: election::room::Pace,
@@ -103,6 +104,12 @@ pub enum OfficerRequest {
     ShowScreen {
         code: election::room::RoomCode,
         screen: election::room::Screen,
+    },
+    LockRoom(election::room::RoomCode),
+    UnlockRoom(election::room::RoomCode),
+    RemoveFromRoom {
+        code: election::room::RoomCode,
+        slug: Slug,
     },
 }
 

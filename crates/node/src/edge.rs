@@ -21,6 +21,14 @@ pub struct ListedVoter {
     pub weight: u32,
 }
 
+/// A voter as a token shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownVoter {
+    pub voter: Voter,
+    /// Unix second at which the token was given out; [`ElectionHandle::admits`] says whether that was in time.
+    pub issued: u32,
+}
+
 /// Sessions are numbered in blocks of this many, so that their voters fill bit sets densely.
 const SESSIONS_A_BLOCK: u64 = 1 << 16;
 /// Lines of a bulk request that share one look at the clock.
@@ -73,7 +81,8 @@ impl Edge {
         &self.shared.keys
     }
 
-    /// A new voter's token: for one open election, or, with `None`, a browser session good for all of them.
+    /// A new voter's token: for one open election, or, with `None`, a browser session good for all of them. None is
+    /// given out for an election that nobody may join any more.
     pub fn new_session(&mut self, election: Option<&ElectionHandle>) -> Result<String, Rejection> {
         if let Some(election) =
             election.filter(|election| election.definition.eligibility != Eligibility::Open)
@@ -83,6 +92,7 @@ impl Edge {
         let number = self.numbers.deal(&mut self.rng);
         let kind = if election.is_some() { TokenKind::Voter } else { TokenKind::Session };
         let token = Token::new(kind, election.map(|election| election.id), number, self.shared.now());
+        election.map_or(Ok(()), |election| election.admits(token.issued))?;
         Ok(token.sign(self.keys().tokens()))
     }
 
@@ -100,21 +110,22 @@ impl Edge {
     }
 
     /// Who shows this token in this election. Cost: two keyed hashes.
-    pub fn verify_voter(&self, token: &str, election: &ElectionHandle) -> Result<Voter, TokenError> {
+    pub fn verify_voter(&self, token: &str, election: &ElectionHandle) -> Result<ShownVoter, TokenError> {
         let token = Token::verify(token, self.keys().tokens())?;
         if token.election.is_some_and(|id| id != election.id) {
             return Err(TokenError::OtherElection);
         }
-        let number = Some(token.number);
+        let (number, issued) = (Some(token.number), token.issued);
         match (&election.roll, token.kind) {
             (_, TokenKind::Gateway) => Err(TokenError::OtherKind),
             (Some(_), TokenKind::Session) => Err(TokenError::OtherElection),
             (Some(roll), TokenKind::Voter) => {
                 let entry = roll.entry(token.number).ok_or(TokenError::Unknown)?;
-                Ok(Voter { tag: entry.voter, number })
+                Ok(ShownVoter { voter: Voter { tag: entry.voter, number }, issued })
             }
             (None, TokenKind::Voter | TokenKind::Session) => {
-                Ok(Voter { tag: tag_of_number(&election.tag_key, token.number), number })
+                let tag = tag_of_number(&election.tag_key, token.number);
+                Ok(ShownVoter { voter: Voter { tag, number }, issued })
             }
         }
     }

@@ -16,9 +16,13 @@ use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError
 use arc_swap::ArcSwap;
 use election::command::{DrawSource, EpochReason};
 use election::definition::Eligibility;
+use election::results::shown_to;
 use election::roll::RollEntry;
 use election::room::RoomCode;
-use election::{ElectionId, ElectionIndex, Hlc, OfficerCommand, Rejection, Results, Slug, UnixMillis, Voter};
+use election::{
+    ElectionId, ElectionIndex, ElectionState, Hlc, OfficerCommand, Rejection, Results, Shown, Slug, State,
+    UnixMillis, Viewer, Voter,
+};
 use ledger::index::IndexReader;
 use ledger::{FileStorage, LedgerOptions};
 use proof::Hash;
@@ -26,7 +30,7 @@ use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -492,6 +496,7 @@ impl Publisher {
         }
         let state = engine.core().state();
         let facts = state.ledger.as_ref().expect("an open engine is founded");
+        self.note_locks(state);
         self.version += 1;
         let directory = Arc::new(Directory {
             version: self.version,
@@ -503,6 +508,24 @@ impl Publisher {
         self.shared.directory.store(Arc::clone(&directory));
         self.shared.directory_watch.send_replace(directory);
         Ok(())
+    }
+
+    /// Tells each open election from when on nobody joins it: the earliest lock of the rooms that hold it.
+    fn note_locks(&self, state: &State) {
+        let mut locks = vec![u32::MAX; self.handles.len()];
+        for room in state.rooms().values() {
+            let Some(locked_at) = room.locked_at else { continue };
+            let second = u32::try_from(locked_at.0 / 1000).unwrap_or(u32::MAX);
+            for election in room.elections.iter().filter_map(|slug| state.by_slug(slug.as_str())) {
+                let lock = &mut locks[election.index.0 as usize];
+                *lock = second.min(*lock);
+            }
+        }
+        for (handle, lock) in self.handles.iter().zip(locks) {
+            if handle.definition.eligibility == Eligibility::Open {
+                handle.locked_after.store(lock, Ordering::Relaxed);
+            }
+        }
     }
 
     fn new_handle(
@@ -532,6 +555,7 @@ impl Publisher {
             keys: Arc::clone(&self.shared.keys),
             context: ArcSwap::new(context),
             node_keys: ArcSwap::from_pointee(facts.keys.clone()),
+            locked_after: AtomicU32::new(u32::MAX),
             watch: watch::Sender::new(Arc::clone(&view)),
             view: ArcSwap::new(view),
         })
@@ -676,18 +700,44 @@ impl Handle {
                 let definition = self.found(&slug)?.definition.repeat(next);
                 self.create(&definition, voters)?
             }
+            OfficerRequest::RunOff(slug, next, voters) => {
+                let definition = self.run_off(&slug, next)?;
+                self.create(&definition, voters)?
+            }
             OfficerRequest::CreateRoom { title, pace, elections } => {
                 let code = RoomCode::from_random(system_random().map_err(|_| SubmitError::Unreadable)?);
                 OfficerCommand::CreateRoom { code, title, pace, elections }
             }
             OfficerRequest::AddToRoom { code, slug } => OfficerCommand::AddToRoom { code, slug },
             OfficerRequest::ShowScreen { code, screen } => OfficerCommand::ShowScreen { code, screen },
+            OfficerRequest::LockRoom(code) => OfficerCommand::LockRoom { code },
+            OfficerRequest::UnlockRoom(code) => OfficerCommand::UnlockRoom { code },
+            OfficerRequest::RemoveFromRoom { code, slug } => OfficerCommand::RemoveFromRoom { code, slug },
         })
     }
 
     fn found(&self, slug: &Slug) -> Result<Arc<ElectionHandle>, SubmitError> {
         let missing = || SubmitError::Rejected(Rejection::NoSuchElection(slug.to_string()));
         self.election(slug.as_str()).ok_or_else(missing)
+    }
+
+    /// The run-off of an election whose results are public: its choices tell who is left.
+    fn run_off(&self, slug: &Slug, next: Option<Slug>) -> Result<election::Definition, SubmitError> {
+        let election = self.found(slug)?;
+        let view = election.view();
+        let refused = |hint| {
+            let rejection = Rejection::WrongState { slug: slug.clone(), state: view.state, hint };
+            Err(SubmitError::Rejected(rejection))
+        };
+        if !matches!(view.state, ElectionState::Closed | ElectionState::Published) {
+            return refused("a run-off follows from the results of a closed election");
+        }
+        let shown = shown_to(&election.definition, view.state, view.curtain(), Viewer::Public);
+        if shown != Shown::Counts {
+            return refused("its results are not public yet, and a run-off would tell them; show them first");
+        }
+        let definition = election::run_off::run_off(&election.definition, &view.results, next);
+        definition.ok_or_else(|| SubmitError::Rejected(Rejection::NoRunOff(slug.clone())))
     }
 
     /// A list becomes a roll here: ids turn into tags, and places are dealt in shuffled order.

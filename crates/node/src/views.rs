@@ -12,13 +12,15 @@ use election::results::openings_shown;
 use election::roll::Roll;
 use election::room::{Room, RoomCode};
 use election::{
-    Curtain, ElectionId, ElectionIndex, ElectionState, LeafIndex, Results, Slug, UnixMillis, Viewer,
+    Curtain, ElectionId, ElectionIndex, ElectionState, LeafIndex, Rejection, Results, Slug, UnixMillis,
+    Viewer,
 };
 use ledger::{FileStorage, LedgerError, LogReader, Position, Reader};
 use proof::{Hash, Key, LeafKind, NodePublicKey, TileError, TreeSize, leaf_hash};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 
 /// One election's newest committed numbers. Replaced once a batch, at most every few milliseconds under load.
@@ -72,6 +74,8 @@ pub struct ElectionHandle {
     pub(crate) keys: Arc<Keys>,
     pub(crate) context: ArcSwap<ReceiptContext>,
     pub(crate) node_keys: ArcSwap<Vec<election::state::RegisteredKey>>,
+    /// Unix second after which nobody joins; `u32::MAX` where joining is not locked.
+    pub(crate) locked_after: AtomicU32,
     pub(crate) view: ArcSwap<ElectionView>,
     pub(crate) watch: watch::Sender<Arc<ElectionView>>,
 }
@@ -140,6 +144,16 @@ impl ElectionHandle {
     pub fn are_openings_shown_to(&self, viewer: Viewer) -> bool {
         let view = self.view.load();
         openings_shown(&self.definition, view.state, view.curtain(), viewer)
+    }
+
+    /// Whether a session given out at this Unix second may vote here: not after a room that holds the election was
+    /// locked. Lists are not affected. Cost: one relaxed load.
+    pub fn admits(&self, issued: u32) -> Result<(), Rejection> {
+        if issued <= self.locked_after.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(Rejection::RoomLocked(self.slug.clone()))
+        }
     }
 
     pub fn public_key(&self) -> NodePublicKey {

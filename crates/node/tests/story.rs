@@ -1,7 +1,8 @@
 //! A node from the outside: real files, a real writer thread.
 
 use election::answers::{GivenAnswer, GivenAnswers, encode};
-use election::{Definition, ElectionState, IdempotencyKey};
+use election::room::Pace;
+use election::{Definition, ElectionState, IdempotencyKey, Rejection, UnixMillis};
 use node::{
     BulkAnswer, Edge, ElectionHandle, Handle, ListedVoter, Mailbox, Node, NodeConfig, OfficerRequest,
     SubmitError,
@@ -45,7 +46,7 @@ async fn cast(
     choice: &str,
     key: IdempotencyKey,
 ) -> Result<node::CastReceipt, SubmitError> {
-    let voter = running.edge.verify_voter(token, election).unwrap();
+    let voter = running.edge.verify_voter(token, election).unwrap().voter;
     let ballot = running.edge.prepare(election, voter, key, &answers(election, choice), None);
     running.mailbox.cast(ballot).await
 }
@@ -139,6 +140,38 @@ async fn the_last_of_the_list_closes_the_vote_and_the_server_draws_the_tie() {
     running.handle.act(OfficerRequest::Publish("board".parse().unwrap())).await.unwrap();
     let text = record(&election);
     assert_eq!(text.lines().filter(|line| line.contains(r#""act":"#)).count(), 4, "{text}");
+    running.node.stop().unwrap();
+}
+
+#[tokio::test]
+async fn a_room_stays_locked_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = start(folder.path());
+    let election = create(&running, LUNCH, Vec::new()).await;
+    let early = running.edge.new_session(Some(&election)).unwrap();
+    let elections = vec![election.slug.clone()];
+    let make = OfficerRequest::CreateRoom { title: "Hall".to_owned(), pace: Pace::Led, elections };
+    let code = running.handle.act(make).await.unwrap().room.unwrap();
+    running.handle.act(OfficerRequest::LockRoom(code.clone())).await.unwrap();
+    let locked_at = running.handle.directory().rooms[&code].locked_at.unwrap();
+    running.node.stop().unwrap();
+
+    let mut running = start(folder.path());
+    let election = running.handle.election("lunch").unwrap();
+    // Within the second of the lock joining still counts as before it.
+    let second_of = |at: UnixMillis| at.0 / 1000;
+    while second_of(running.handle.now()) <= second_of(locked_at) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let refused = running.edge.new_session(Some(&election)).unwrap_err();
+    assert_eq!(refused, Rejection::RoomLocked(election.slug.clone()));
+    let late = running.edge.new_session(None).unwrap();
+    let shown = running.edge.verify_voter(&late, &election).unwrap();
+    assert!(election.admits(shown.issued).is_err());
+    let shown = running.edge.verify_voter(&early, &election).unwrap();
+    assert_eq!(election.admits(shown.issued), Ok(()));
+    running.handle.act(OfficerRequest::UnlockRoom(code)).await.unwrap();
+    assert!(running.edge.new_session(Some(&election)).is_ok());
     running.node.stop().unwrap();
 }
 

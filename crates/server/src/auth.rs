@@ -2,17 +2,17 @@
 
 use crate::app::{App, with_edge};
 use crate::problem::{self, Problem};
-use election::Voter;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use node::ElectionHandle;
+use node::edge::ShownVoter;
 use node::token::TOKEN_CHARS;
 
 /// Who may cast with the credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caster {
     /// A voter, for itself.
-    Voter(Voter),
+    Voter(ShownVoter),
     /// A program that names its voters, in one election.
     Gateway,
     /// An officer, who may do the same in any.

@@ -49,7 +49,10 @@ pub async fn answer<B: Body<Data = Bytes>>(app: &App, request: Request<B>) -> Re
     let given_id = request.headers().contains_key(&REQUEST_ID).then(|| request_id(&request));
     let mut response = match cast(app, request).await {
         Ok(receipt) => created(receipt_bytes(&receipt)),
-        Err(problem) => problem.into_hyper(),
+        Err(problem) => {
+            count(|counters| counters.ballot_refused(problem.code));
+            problem.into_hyper()
+        }
     };
     if let Some(id) = given_id {
         response.headers_mut().insert(&REQUEST_ID, id.0);
@@ -93,12 +96,13 @@ fn prepare(
     request: &BallotRequest<'_>,
 ) -> Result<PreparedBallot, Problem> {
     let (voter, group) = match (who, &request.voter) {
-        (auth::Caster::Voter(voter), None) => {
+        (auth::Caster::Voter(shown), None) => {
             if request.group.is_some() {
                 let sentence = "only an officer or a gateway names the group";
                 return Err(Problem::new(&problem::FORBIDDEN, sentence).at("group"));
             }
-            (*voter, None)
+            election.admits(shown.issued).map_err(|rejection| views::rejection(&rejection))?;
+            (shown.voter, None)
         }
         (auth::Caster::Voter(_), Some(_)) => {
             let sentence = "a voter's token casts the voter's own ballot only";

@@ -20,6 +20,8 @@ pub struct Counters {
     pub responses: [AtomicU64; 5],
     /// By place in [`CODES`].
     pub refusals: Box<[AtomicU64]>,
+    /// Of ballots alone, those of bulk bodies and of the pages among them; by place in [`CODES`].
+    pub ballot_refusals: Box<[AtomicU64]>,
     pub connections_opened: AtomicU64,
     pub connections_closed: AtomicU64,
     pub connections_overdue: AtomicU64,
@@ -46,6 +48,7 @@ impl Default for Counters {
             sessions: zero(),
             responses: Default::default(),
             refusals: CODES.iter().map(|_| zero()).collect(),
+            ballot_refusals: CODES.iter().map(|_| zero()).collect(),
             connections_opened: zero(),
             connections_closed: zero(),
             connections_overdue: zero(),
@@ -62,9 +65,11 @@ impl Counters {
     }
 
     pub fn refused(&self, code: &'static Code) {
-        if let Some(place) = CODES.iter().position(|known| std::ptr::eq(*known, code)) {
-            bump(&self.refusals[place]);
-        }
+        bump_code(&self.refusals, code);
+    }
+
+    pub fn ballot_refused(&self, code: &'static Code) {
+        bump_code(&self.ballot_refusals, code);
     }
 
     pub fn ballot_took(&self, ms: u64) {
@@ -72,6 +77,12 @@ impl Counters {
             LATENCY_BOUNDS_MS.iter().position(|bound| ms <= *bound).unwrap_or(LATENCY_BOUNDS_MS.len());
         bump(&self.latency_classes[class]);
         add(&self.latency_sum_ms, ms);
+    }
+}
+
+fn bump_code(counters: &[AtomicU64], code: &'static Code) {
+    if let Some(place) = CODES.iter().position(|known| std::ptr::eq(*known, code)) {
+        bump(&counters[place]);
     }
 }
 
@@ -126,14 +137,28 @@ pub fn write_counters(page: &mut MetricsPage, workers: &[std::sync::Arc<Counters
         let count = workers.iter().map(|worker| worker.responses[place].load(Relaxed)).sum();
         page.sample("hustings_responses_total", &[("class", class)], count);
     }
-    page.family("hustings_refusals_total", "counter", "Problem documents sent, by code.");
+    write_codes(page, "hustings_refusals_total", "Problem documents sent, by code.", workers, |c| {
+        &c.refusals
+    });
+    let help = "Ballots refused, by code; one a line of a bulk body.";
+    write_codes(page, "hustings_ballots_refused_total", help, workers, |c| &c.ballot_refusals);
+    write_latency(page, workers);
+}
+
+fn write_codes(
+    page: &mut MetricsPage,
+    name: &str,
+    help: &str,
+    workers: &[std::sync::Arc<Counters>],
+    pick: fn(&Counters) -> &[AtomicU64],
+) {
+    page.family(name, "counter", help);
     for (place, code) in CODES.iter().enumerate() {
-        let count: u64 = workers.iter().map(|worker| worker.refusals[place].load(Relaxed)).sum();
+        let count: u64 = workers.iter().map(|worker| pick(worker)[place].load(Relaxed)).sum();
         if count > 0 {
-            page.sample("hustings_refusals_total", &[("code", code.name)], count);
+            page.sample(name, &[("code", code.name)], count);
         }
     }
-    write_latency(page, workers);
 }
 
 fn write_latency(page: &mut MetricsPage, workers: &[std::sync::Arc<Counters>]) {

@@ -62,6 +62,7 @@ pub const ROUTES: &[Route] = routes! {
     api post "/api/v1/elections/{slug}/draw" elections::draw;
     api post "/api/v1/elections/{slug}/rehearse" elections::rehearse;
     api post "/api/v1/elections/{slug}/repeat" elections::repeat;
+    api post "/api/v1/elections/{slug}/run-off" elections::run_off;
     api post "/api/v1/elections/{slug}/sessions" elections::sessions;
     api post "/api/v1/elections/{slug}/ballots" cast;
     api post "/api/v1/elections/{slug}/ballots/bulk" bulk::cast;
@@ -78,6 +79,9 @@ pub const ROUTES: &[Route] = routes! {
     api get "/api/v1/rooms/{code}" rooms::show;
     api post "/api/v1/rooms/{code}/screen" rooms::screen;
     api post "/api/v1/rooms/{code}/elections" rooms::add_election;
+    api post "/api/v1/rooms/{code}/elections/{slug}/remove" rooms::remove_election;
+    api post "/api/v1/rooms/{code}/lock" rooms::lock;
+    api post "/api/v1/rooms/{code}/unlock" rooms::unlock;
     api get "/api/v1/status" operations::status;
     api post "/api/v1/clock/confirm" operations::confirm_clock;
     api get "/openapi.json" operations::openapi;

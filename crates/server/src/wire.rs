@@ -328,6 +328,8 @@ pub struct RoomBody<'a> {
     pub pace: election::room::Pace,
     pub elections: Vec<RoomElection<'a>>,
     pub screen: &'a election::room::Screen,
+    /// Since when nobody joins any more.
+    pub locked_at: Option<String>,
     pub join_url: String,
     pub screen_url: String,
 }

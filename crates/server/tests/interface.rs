@@ -275,13 +275,25 @@ fn operators_see_figures_and_no_votes() {
     let site = Site::new();
     site.open(lunch("lunch", "at-close"));
     site.vote("lunch", json!({ "meal": ["pizza"] }));
+    let token = site.session("lunch");
+    site.cast("lunch", &token, json!({ "meal": ["soup"] })).expect_problem(422, "no_such_choice");
+    let lines =
+        "{\"voter\":\"a\",\"choices\":{\"meal\":[]}}\n{\"voter\":\"a\",\"choices\":{\"meal\":[]}}\n[]\n";
+    let bulk = site.request("POST", "/api/v1/elections/lunch/ballots/bulk").officer();
+    assert_eq!(bulk.body("application/x-ndjson", lines).send().status, 200);
     assert_eq!(site.get("/livez").status, 200);
     assert_eq!(site.get("/readyz").status, 200);
     let metrics = site.get("/metrics").text();
-    assert!(metrics.contains("hustings_voters{election=\"lunch\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("hustings_voters{election=\"lunch\"} 2\n"), "{metrics}");
+    for code in ["no_such_choice", "already_voted", "malformed_json"] {
+        let line = format!("hustings_ballots_refused_total{{code=\"{code}\"}} 1\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    let refused = metrics.lines().filter(|line| line.starts_with("hustings_ballots_refused_total{"));
+    assert_eq!(refused.count(), 3, "codes that never came up have no line: {metrics}");
     assert!(metrics.contains("hustings_ballots_accepted_total{by=\"single\"} 1\n"), "{metrics}");
     assert!(!metrics.contains("pizza"));
-    assert_eq!(site.get("/api/v1/status").json()["ballots"], 1);
+    assert_eq!(site.get("/api/v1/status").json()["ballots"], 2);
     let forwarded = site.request("GET", "/metrics").header("x-forwarded-for", "203.0.113.9").send();
     forwarded.expect_problem(401, "unauthorized");
     assert_eq!(site.request("POST", "/api/v1/clock/confirm").officer().send().json()["steady"], true);

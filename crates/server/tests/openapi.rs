@@ -191,9 +191,11 @@ fn answers_have_the_fields_that_the_file_says() {
         &named("/draw"),
         &site.officer_post(&at("/draw"), json!({ "seed": "00".repeat(32) })),
     );
+    checker.check("POST", &named("/run-off"), &site.act("lunch", "run-off"));
     checker.check("POST", &named("/close"), &site.act("lunch", "close"));
     checker.check("GET", &named("/record"), &site.get(&at("/record")));
     checker.check("GET", &named("/results"), &site.get(&at("/results")));
+    checker.check("POST", &named("/run-off"), &site.act("lunch", "run-off"));
     checker.check("POST", &named("/publish"), &site.act("lunch", "publish"));
     checker.check("POST", &named("/cancel"), &site.act("lunch", "cancel"));
     checker.check("POST", &named("/rehearse"), &site.act("lunch", "rehearse"));
@@ -205,6 +207,18 @@ fn answers_have_the_fields_that_the_file_says() {
     checker.check("POST", "/api/v1/rooms/{code}/screen", &screen);
     let added = site.officer_post(&format!("/api/v1/rooms/{code}/elections"), json!({ "slug": "lunch-2" }));
     checker.check("POST", "/api/v1/rooms/{code}/elections", &added);
+    let at = |rest: &str| format!("/api/v1/rooms/{code}{rest}");
+    let locked = site.officer_post(&at("/lock"), json!({}));
+    let locked_at = checker.check("POST", "/api/v1/rooms/{code}/lock", &locked)["locked_at"].clone();
+    assert!(locked_at.is_string());
+    let unlocked = site.officer_post(&at("/unlock"), json!({}));
+    let unlocked = checker.check("POST", "/api/v1/rooms/{code}/unlock", &unlocked);
+    assert_eq!(unlocked["locked_at"], Value::Null);
+    let remove = "/api/v1/rooms/{code}/elections/{slug}/remove";
+    let removed = site.officer_post(&at("/elections/lunch-2/remove"), json!({}));
+    assert_eq!(checker.check("POST", remove, &removed)["elections"].as_array().unwrap().len(), 1);
+    checker.check("POST", remove, &site.officer_post(&at("/elections/lunch-2/remove"), json!({})));
+    checker.check("POST", remove, &site.officer_post(&at("/elections/nowhere/remove"), json!({})));
     checker.check("POST", "/api/v1/clock/confirm", &site.officer_post("/api/v1/clock/confirm", json!({})));
     for path in
         ["/api/v1", "/api/v1/elections", "/api/v1/status", "/openapi.json", "/livez", "/readyz", "/metrics"]

@@ -73,6 +73,27 @@ impl<'s> Browser<'s> {
     }
 }
 
+/// The officer locked joining while a late browser had the form open.
+#[test]
+fn a_form_from_a_session_after_the_lock_casts_nothing() {
+    let site = Site::new();
+    site.open(lunch("lunch", "live"));
+    let room = site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "elections": ["lunch"] })).json();
+    let code = room["code"].as_str().unwrap();
+    let mut early = Browser::new(&site);
+    early.get("/e/lunch");
+    site.officer_post(&format!("/api/v1/rooms/{code}/lock"), json!({}));
+    let ask = || site.request("POST", "/api/v1/elections/lunch/sessions").send().status;
+    common::wait_for(|| ask() == 409);
+    let mut late = Browser::new(&site);
+    let form = late.get("/e/lunch").hidden("form");
+    let cast = late.post("/e/lunch/cast", &[("form", &form), ("c.meal", "pizza")]);
+    assert_eq!(cast.status, 409, "{}", cast.text());
+    assert!(cast.text().contains("Joining is locked"), "{}", cast.text());
+    early.vote("lunch", &[("c.meal", "pizza")]);
+    assert_eq!(site.get("/api/v1/elections/lunch").json()["ballots"], 1);
+}
+
 /// Blanks out what differs from run to run.
 fn settled(page: &str) -> String {
     let mut text = String::new();

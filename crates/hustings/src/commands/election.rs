@@ -23,6 +23,8 @@ pub fn run(command: ElectionCommand, client: &Client, form: Form) -> Result<Exit
         ElectionCommand::Open(arg) => open(&arg.slug, client, form)?,
         ElectionCommand::Pause(arg) => act(&arg.slug, "pause", None, client, form)?,
         ElectionCommand::Extend(args) => extend(&args, client, form)?,
+        ElectionCommand::Reveal(arg) => turn_curtain(&arg.slug, "reveal", client, form)?,
+        ElectionCommand::Hide(arg) => turn_curtain(&arg.slug, "hide", client, form)?,
         ElectionCommand::Close(arg) => close(&arg.slug, client, form)?,
         ElectionCommand::Publish(arg) => publish(&arg.slug, client, form)?,
         ElectionCommand::Cancel(args) => {
@@ -32,7 +34,8 @@ pub fn run(command: ElectionCommand, client: &Client, form: Form) -> Result<Exit
         ElectionCommand::Rehearse(args) => {
             another(&args.election.slug, "rehearse", with_voters(json!({}), &args.voters)?, client, form)?;
         }
-        ElectionCommand::Repeat(args) => repeat(&args, client, form)?,
+        ElectionCommand::Repeat(args) => next_round("repeat", &args, client, form)?,
+        ElectionCommand::RunOff(args) => next_round("run-off", &args, client, form)?,
         ElectionCommand::Results(arg) => {
             let value = client.get(&election_path(&arg.slug, "/results"))?;
             form.result(&value, || results::text(&value));
@@ -106,7 +109,7 @@ fn show_text(slug: &str, value: &Value) -> String {
         value => text += &format!("{name:<12} {value}\n"),
     };
     line("state", &value["state"]);
-    for key in ["ballots", "voters", "closes_at", "definition_hash"] {
+    for key in ["revealed", "ballots", "voters", "closes_at", "definition_hash"] {
         line(key, &value[key]);
     }
     for key in ["secrecy", "eligibility", "results", "revote", "draw"] {
@@ -222,12 +225,21 @@ fn draw(args: &DrawArgs, client: &Client, form: Form) -> Result<()> {
     Ok(())
 }
 
-fn repeat(args: &RepeatArgs, client: &Client, form: Form) -> Result<()> {
+fn turn_curtain(slug: &str, verb: &str, client: &Client, form: Form) -> Result<()> {
+    let results = client.post(&election_path(slug, &format!("/{verb}")), None)?;
+    form.result(&results, || match results["revealed"] == Value::Bool(true) {
+        true => format!("Everybody sees the counts of `{slug}`.\n{}", results::text(&results)),
+        false => format!("The counts of `{slug}` are hidden."),
+    });
+    Ok(())
+}
+
+fn next_round(verb: &str, args: &RepeatArgs, client: &Client, form: Form) -> Result<()> {
     let body = match &args.new_slug {
         Some(slug) => json!({"slug": slug}),
         None => json!({}),
     };
-    another(&args.election.slug, "repeat", with_voters(body, &args.voters)?, client, form)
+    another(&args.election.slug, verb, with_voters(body, &args.voters)?, client, form)
 }
 
 /// Ids are never kept readable, so a new election for a list needs the list again.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::cli::{CodeArg, RoomCreateArgs, RoomScreenArgs};
+use crate::cli::{CodeArg, RoomCreateArgs, RoomRemoveArgs, RoomScreenArgs};
 use crate::client::{Client, segment};
 use crate::exit::Exit;
 use crate::output::{Form, note};
@@ -38,6 +38,26 @@ pub fn screen(args: RoomScreenArgs, client: &Client, form: Form) -> Result<Exit>
     Ok(Exit::Ok)
 }
 
+pub fn lock(args: CodeArg, client: &Client, form: Form) -> Result<Exit> {
+    let room = client.post(&room_path(&args.code, "/lock"), None)?;
+    form.result(&room, || "Joining is locked: who joins from now on cannot vote here.".to_owned());
+    Ok(Exit::Ok)
+}
+
+pub fn unlock(args: CodeArg, client: &Client, form: Form) -> Result<Exit> {
+    let room = client.post(&room_path(&args.code, "/unlock"), None)?;
+    form.result(&room, || "Everybody with the code can join.".to_owned());
+    Ok(Exit::Ok)
+}
+
+pub fn remove(args: RoomRemoveArgs, client: &Client, form: Form) -> Result<Exit> {
+    let slug = &args.election.slug;
+    let room =
+        client.post(&room_path(&args.room.code, &format!("/elections/{}/remove", segment(slug))), None)?;
+    form.result(&room, || format!("`{slug}` is no longer in the room."));
+    Ok(Exit::Ok)
+}
+
 fn room_path(code: &str, rest: &str) -> String {
     format!("/api/v1/rooms/{}{rest}", segment(code))
 }
@@ -50,6 +70,9 @@ fn room_text(room: &Value) -> String {
     match screen["election"].as_str() {
         Some(election) => lines += &format!(" {election}\n"),
         None => lines.push('\n'),
+    }
+    if let Some(since) = room["locked_at"].as_str() {
+        lines += &format!("joining locked since {since}\n");
     }
     for election in room["elections"].as_array().into_iter().flatten() {
         let slug = election.as_str().or(election["slug"].as_str()).unwrap_or("?");
@@ -65,10 +88,12 @@ mod tests {
     #[test]
     fn a_room_reads_as_a_list() {
         let room = json!({"code": "ABC234", "title": "Demo", "pace": "own",
-            "elections": ["sandwich", {"slug": "hero"}], "screen": {"show": "results", "election": "hero"}});
+            "elections": ["sandwich", {"slug": "hero"}], "screen": {"show": "results", "election": "hero"},
+            "locked_at": "2027-03-01T18:00:00.000Z"});
         insta::assert_snapshot!(room_text(&room), @r"
         Demo  (ABC234, pace own)
         screen: results hero
+        joining locked since 2027-03-01T18:00:00.000Z
           sandwich
           hero
         ");

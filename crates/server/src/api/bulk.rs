@@ -153,7 +153,7 @@ impl Bulk {
             return;
         }
         let prepared = match line.len() > self.app.limits().bulk_line_bytes_max {
-            true => Err(refused(&problem::BODY_TOO_LARGE, "this line is longer than allowed")),
+            true => Err(refused_line(&problem::BODY_TOO_LARGE, "this line is longer than allowed")),
             false => prepare(&mut self.chunk.prepared, &self.election, line),
         };
         if let Err(answer) = prepared {
@@ -246,9 +246,10 @@ impl Chunk {
 
 /// Parses a line and adds its ballot to `chunk`; `Err` is the line's answer.
 fn prepare(chunk: &mut PreparedChunk, election: &ElectionHandle, line: &[u8]) -> Result<(), Vec<u8>> {
-    wire::expect_object(line).map_err(|problem| refused(problem.code, "the line is not a JSON object"))?;
+    wire::expect_object(line)
+        .map_err(|problem| refused_line(problem.code, "the line is not a JSON object"))?;
     let line: BulkLine<'_> = serde_json::from_slice(line).map_err(|error| {
-        refused(&problem::MALFORMED_JSON, &wire::malformed_json(None, &error.to_string()).detail)
+        refused_line(&problem::MALFORMED_JSON, &wire::malformed_json(None, &error.to_string()).detail)
     })?;
     let by_rule = |rejection: Rejection| refused_by(&SubmitError::Rejected(rejection));
     let answers = election::answers::encode(&election.definition, &line.choices)
@@ -264,7 +265,13 @@ fn prepare(chunk: &mut PreparedChunk, election: &ElectionHandle, line: &[u8]) ->
 }
 
 fn refused_by(error: &SubmitError) -> Vec<u8> {
-    refused(problem::code_named(error.code()), &error.to_string())
+    refused_line(problem::code_named(error.code()), &error.to_string())
+}
+
+/// The answer to one ballot, counted as refused.
+fn refused_line(code: &'static Code, detail: &str) -> Vec<u8> {
+    count(|counters| counters.ballot_refused(code));
+    refused(code, detail)
 }
 
 fn refused(code: &Code, detail: &str) -> Vec<u8> {

@@ -213,6 +213,13 @@ pub async fn repeat(input: Input) -> Answer {
     acted(&app, OfficerRequest::Repeat(slug, body.slug, voters), None, StatusCode::CREATED).await
 }
 
+pub async fn run_off(input: Input) -> Answer {
+    let (app, slug) = officers_election(&input)?;
+    let body: wire::RepeatRequest = input.optional_json().await?;
+    let voters = body.voters.map(listed_voters).transpose()?.unwrap_or_default();
+    acted(&app, OfficerRequest::RunOff(slug, body.slug, voters), None, StatusCode::CREATED).await
+}
+
 /// The officer's credential first: whether an election exists is told to anybody, but acts are not.
 fn officers_election(input: &Input) -> Result<(Arc<App>, Slug), Problem> {
     input.accepts_json()?;
@@ -294,10 +301,10 @@ pub async fn own_ballot(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
     let election = views::election(&input.app, input.param("slug"))?;
-    let auth::Caster::Voter(voter) = auth::caster(&input.app, &input.headers, &election)? else {
+    let auth::Caster::Voter(shown) = auth::caster(&input.app, &input.headers, &election)? else {
         return Err(Problem::new(&problem::FORBIDDEN, "only a voter's own token shows a voter's ballot"));
     };
-    let status = mailbox().voter(&election, &voter).map_err(|error| evidence::read_problem(&error))?;
+    let status = mailbox().voter(&election, &shown.voter).map_err(|error| evidence::read_problem(&error))?;
     let voted = !status.receipts.is_empty();
     let receipt = status.receipts.last().map(|receipt| {
         let text = String::from_utf8(ballots::receipt_bytes(receipt)).expect("receipts are written as UTF-8");
@@ -323,8 +330,9 @@ fn viewer(input: &Input, election: &ElectionHandle) -> Result<Viewer, Problem> {
     match auth::caster(&input.app, &input.headers, election)? {
         auth::Caster::Officer => Ok(Viewer::Officer),
         auth::Caster::Gateway => Ok(Viewer::Public),
-        auth::Caster::Voter(voter) => {
-            let status = mailbox().voter(election, &voter).map_err(|error| evidence::read_problem(&error))?;
+        auth::Caster::Voter(shown) => {
+            let status =
+                mailbox().voter(election, &shown.voter).map_err(|error| evidence::read_problem(&error))?;
             Ok(if status.receipts.is_empty() { Viewer::Public } else { Viewer::Voted })
         }
     }

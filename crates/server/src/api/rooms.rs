@@ -51,6 +51,29 @@ pub async fn add_election(input: Input) -> Answer {
     room_answer(&app, &code, StatusCode::OK)
 }
 
+pub async fn remove_election(input: Input) -> Answer {
+    let slug = views::election(&input.app, input.param("slug")).map(|election| election.slug.clone());
+    act(input, |code| Ok(OfficerRequest::RemoveFromRoom { code, slug: slug? })).await
+}
+
+pub async fn lock(input: Input) -> Answer {
+    act(input, |code| Ok(OfficerRequest::LockRoom(code))).await
+}
+
+pub async fn unlock(input: Input) -> Answer {
+    act(input, |code| Ok(OfficerRequest::UnlockRoom(code))).await
+}
+
+/// An act on a room that takes no body.
+async fn act(input: Input, request: impl FnOnce(RoomCode) -> Result<OfficerRequest, Problem>) -> Answer {
+    let app = officers(&input)?;
+    let code = views::room(&app, input.param("code"))?.code;
+    let request = request(code.clone())?;
+    let _: wire::NothingRequest = input.optional_json().await?;
+    app.node.act(request).await.map_err(|error| views::refusal(&error))?;
+    room_answer(&app, &code, StatusCode::OK)
+}
+
 pub async fn show_screen(app: &App, code: RoomCode, screen: Screen) -> Result<(), Problem> {
     let request = OfficerRequest::ShowScreen { code, screen };
     app.node.act(request).await.map(|_| ()).map_err(|error| views::refusal(&error))
@@ -85,6 +108,7 @@ fn room_body<'a>(app: &App, room: &'a Room) -> wire::RoomBody<'a> {
         pace: room.pace,
         elections: room.elections.iter().filter_map(line).collect(),
         screen: &room.screen,
+        locked_at: room.locked_at.map(|at| at.to_string()),
         join_url: format!("{}/j/{}", app.base_url, room.code),
         screen_url: format!("{}/r/{}/screen", app.base_url, room.code),
     }

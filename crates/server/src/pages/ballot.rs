@@ -1,10 +1,10 @@
 //! The voter's way: ballot, review, cast. Each step is a form; only the last one changes anything.
 
 use super::figures::{Head, SECRECY_BEFORE, hint, shown_sentence, time_text};
-use super::session::{Session, forged, receipts, voter};
+use super::session::{Session, forged, receipts, shown_voter, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::api::elections::new_voter_token;
-use crate::app::with_edge;
+use crate::app::{count, with_edge};
 use crate::ballots::{cast_prepared, take_ballot};
 use crate::cookies::Purpose;
 use crate::input::{Form, Input};
@@ -398,9 +398,12 @@ pub async fn change(input: Input) -> Page {
 
 pub async fn cast(input: Input) -> Page {
     let step = Step::of(input).await?;
-    let Some(voter) = step.voter() else {
+    let Some(shown) = shown_voter(&step.input, &step.session, &step.election) else {
         return Ok(identify(&step.input, &step.election, &step.view, &step.session, None));
     };
+    if let Err(rejection) = step.election.admits(shown.issued) {
+        return refused(&step, views::rejection(&rejection));
+    }
     let answers = match step.answers() {
         Ok(answers) => answers,
         Err(fault) => return Ok(step.ballot(Some(fault))),
@@ -409,7 +412,7 @@ pub async fn cast(input: Input) -> Page {
         "" => IdempotencyKey::NONE,
         text => IdempotencyKey::from_text(text),
     };
-    let prepared = with_edge(|edge| edge.prepare(&step.election, voter, key, &answers, None));
+    let prepared = with_edge(|edge| edge.prepare(&step.election, shown.voter, key, &answers, None));
     let app = Arc::clone(&step.input.app);
     let outcome = match take_ballot(&app, &prepared, true) {
         Ok(()) => cast_prepared(prepared).await,
@@ -423,6 +426,7 @@ pub async fn cast(input: Input) -> Page {
 
 /// A ballot that was not taken: the page that says so, and what is the case instead.
 fn refused(step: &Step, problem: Problem) -> Page {
+    count(|counters| counters.ballot_refused(problem.code));
     match problem.code.name {
         // Sent twice, or cast in another tab: the first one stands, and its receipt says so.
         "already_voted" => Ok(see_other(&format!("/e/{}/receipt", step.election.slug))),

@@ -10,6 +10,7 @@ use crate::problem::{self, Problem};
 use election::Voter;
 use election::definition::Eligibility;
 use hyper::header::HeaderValue;
+use node::edge::ShownVoter;
 use node::{CastReceipt, ElectionHandle};
 
 /// Sessions of the pages are limited together, as those of one more election.
@@ -64,6 +65,11 @@ pub fn forged() -> Problem {
 
 /// Who votes in `election` with this browser: the session itself, or whom it entered from the list.
 pub fn voter(input: &Input, session: &Session, election: &ElectionHandle) -> Option<Voter> {
+    shown_voter(input, session, election).map(|shown| shown.voter)
+}
+
+/// As [`voter`], with the second at which the session began.
+pub fn shown_voter(input: &Input, session: &Session, election: &ElectionHandle) -> Option<ShownVoter> {
     if election.definition.eligibility == Eligibility::Open {
         return with_edge(|edge| edge.verify_voter(&session.token, election)).ok();
     }
