@@ -186,8 +186,8 @@ pub fn write_officer(batch: &mut Vec<u8>, stamp: Hlc, command: &OfficerCommand) 
     batch.extend_from_slice(&json);
 }
 
-/// Hands each cast's election and opening to `visit`, as far as the batch can be read; officers' commands are skipped.
-pub fn visit_casts(payload: &[u8], mut visit: impl FnMut(ElectionIndex, &[u8])) {
+/// Hands each cast to `visit`, as far as the batch can be read; officers' commands are skipped.
+pub fn visit_casts(payload: &[u8], mut visit: impl FnMut(Cast<'_>)) {
     let mut rest = payload;
     while let Some(tag) = rest.first() {
         let head = if *tag == TAG_CAST { CAST_HEAD_BYTES } else { OFFICER_HEAD_BYTES };
@@ -197,8 +197,14 @@ pub fn visit_casts(payload: &[u8], mut visit: impl FnMut(ElectionIndex, &[u8])) 
             return;
         };
         if *tag == TAG_CAST {
-            let election = before[9..].first_chunk::<4>().expect("a cast's head names the election");
-            visit(ElectionIndex(u32::from_be_bytes(*election)), body);
+            let head: &[u8; 12] = before[9..].first_chunk().expect("a cast's head names election and number");
+            let (election, number) = head.split_first_chunk::<4>().expect("12 bytes are 4 and 8");
+            let number = u64::from_be_bytes(number.try_into().expect("12 bytes are 4 and 8"));
+            visit(Cast {
+                election: ElectionIndex(u32::from_be_bytes(*election)),
+                number: (number != NO_NUMBER).then_some(number),
+                opening: body,
+            });
         }
         rest = after;
     }

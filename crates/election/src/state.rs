@@ -5,7 +5,7 @@ use crate::answers;
 use crate::ballot::{Body, Extras, Opening};
 use crate::command::{Cast, Command, DrawSource, EpochReason, OfficerCommand};
 use crate::definition::{AfterVoters, Definition, Draw, Eligibility, ResultsMode, Revote};
-use crate::ids::{BallotIndex, ElectionId, ElectionIndex, LeafIndex, LedgerId, Slug, Voter, VoterTag};
+use crate::ids::{BallotIndex, ElectionId, ElectionIndex, LeafIndex, LedgerId, Slug, Voter};
 use crate::methods::OutcomeKind;
 use crate::mutation::{Mutation, is_off};
 use crate::rejection::Rejection;
@@ -187,11 +187,15 @@ impl State {
         }
     }
 
-    /// Reads where a voter's tag would stand, so that it is in the cache when the ballot is checked and counted.
-    /// Called for all ballots of a batch in one go, the misses overlap: a third less time a ballot at 10 M voters.
-    pub fn touch(&self, election: ElectionIndex, tag: &VoterTag) {
-        if let Some(Voted::Once { tags, .. }) = self.election(election).map(|election| &election.voted) {
-            std::hint::black_box(tags.touch(tag));
+    /// Reads where it would stand that this voter has voted, so that it is in the cache when the ballot is checked
+    /// and counted. Called for all ballots of a batch in one go, the misses overlap: a third less time a ballot at
+    /// 10 M voters named by tag, half at 100 M numbered ones.
+    pub fn touch(&self, election: ElectionIndex, voter: &Voter) {
+        if let Some(Voted::Once { numbers, tags }) = self.election(election).map(|election| &election.voted) {
+            match voter.number {
+                Some(number) => std::hint::black_box(numbers.contains(number)),
+                None => std::hint::black_box(tags.touch(&voter.tag) != 0),
+            };
         }
     }
 

@@ -13,7 +13,7 @@ use election::command::{Batch, BatchError, DrawSource, visit_casts, write_cast, 
 use election::definition::Draw;
 use election::{
     Cast, Command, ElectionIndex, ElectionState, Event as Outcome, EventKind, Hlc, IdempotencyKey, LeafIndex,
-    OfficerCommand, Rejection, Results, Slug, State, UnixMillis, VoterTag,
+    OfficerCommand, Rejection, Results, Slug, State, UnixMillis, Voter, VoterTag,
 };
 use ledger::Position;
 use ledger::columns::Place;
@@ -526,7 +526,8 @@ impl<T> Core<T> {
         let progress = self.chunks[slot].as_mut().expect("a waiting chunk has its slot");
         let lines = progress.chunk.ballots.len();
         let ahead = progress.chunk.ballots.iter().skip(progress.next_line).take(self.limits.max_concurrent);
-        ahead.for_each(|ballot| self.state.touch(progress.chunk.election, &ballot.tag));
+        let voter = |ballot: &ChunkBallot| Voter { tag: ballot.tag, number: ballot.number };
+        ahead.for_each(|ballot| self.state.touch(progress.chunk.election, &voter(ballot)));
         while progress.next_line < lines {
             if window.items.len() >= self.limits.max_concurrent || window.bytes >= BATCH_BYTES_SOFT {
                 self.waiting.push_front(Waiting::Chunk(slot));
@@ -692,9 +693,9 @@ impl<T> Core<T> {
         leaves: &[Hash],
         effects: &mut Effects<T>,
     ) -> Result<(), BatchError> {
-        visit_casts(payload, |election, opening| {
+        visit_casts(payload, |Cast { election, number, opening }| {
             if let Some(tag) = opening.get(52..68).and_then(|tag| tag.try_into().ok()) {
-                self.state.touch(election, &VoterTag(tag));
+                self.state.touch(election, &Voter { tag: VoterTag(tag), number });
             }
         });
         let mut leaves = leaves.iter();
@@ -1031,7 +1032,7 @@ impl<T> ChunkProgress<T> {
 /// Leaf hashes of a batch's ballots, in order. Needs no state, so it can be done ahead and on another thread.
 pub fn leaf_hashes(payload: &[u8]) -> Vec<Hash> {
     let mut leaves = Vec::new();
-    visit_casts(payload, |_, opening| leaves.push(leaf_hash(LeafKind::Ballot, opening)));
+    visit_casts(payload, |cast| leaves.push(leaf_hash(LeafKind::Ballot, cast.opening)));
     leaves
 }
 
