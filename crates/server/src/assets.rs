@@ -1,6 +1,12 @@
 //! Files that pages need, under names that carry their content's hash, so browsers may keep them for ever.
+//!
+//! They are compressed once, when the first is asked for.
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::header::HeaderValue;
+use std::io::Write;
 use std::sync::LazyLock;
 
 /// One file.
@@ -10,18 +16,38 @@ pub struct Asset {
     pub path: String,
     pub content_type: &'static str,
     pub bytes: Bytes,
+    gzip: Bytes,
+}
+
+/// How a file goes over the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Plain,
+    Gzip,
 }
 
 /// All files.
 #[derive(Debug)]
 pub struct Assets {
+    /// What every page is dressed in.
     pub style: Asset,
+    /// The projector's and the overlay's.
+    pub screen_style: Asset,
+    /// The officers'.
+    pub officer_style: Asset,
     pub script: Asset,
     pub icon: Asset,
 }
 
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     style: asset("hustings", "css", "text/css; charset=utf-8", include_bytes!("../assets/hustings.css")),
+    screen_style: asset("screen", "css", "text/css; charset=utf-8", include_bytes!("../assets/screen.css")),
+    officer_style: asset(
+        "officer",
+        "css",
+        "text/css; charset=utf-8",
+        include_bytes!("../assets/officer.css"),
+    ),
     script: asset("live", "js", "text/javascript; charset=utf-8", include_bytes!("../assets/live.js")),
     icon: asset("mark", "svg", "image/svg+xml", include_bytes!("../assets/mark.svg")),
 });
@@ -29,12 +55,38 @@ pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
 fn asset(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
     let hash = proof::sha256(&[bytes]).to_hex();
     let path = format!("/assets/{stem}-{}.{ending}", &hash[..16]);
-    Asset { path, content_type, bytes: Bytes::from_static(bytes) }
+    Asset { path, content_type, bytes: Bytes::from_static(bytes), gzip: gzip(bytes) }
+}
+
+fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    Bytes::from(written.expect("writing to memory does not fail"))
+}
+
+impl Asset {
+    /// The smallest form that a client with this `Accept-Encoding` takes.
+    pub fn encoded(&self, accepts: Option<&HeaderValue>) -> (&Bytes, Encoding) {
+        let accepts = accepts.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let takes_gzip = accepts.split(',').any(|item| {
+            let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let quality =
+                parameters.trim().strip_prefix("q=").map_or(Some(1.0), |text| text.parse::<f32>().ok());
+            matches!(name.trim(), "gzip" | "*") && quality.is_some_and(|quality| quality > 0.0)
+        });
+        if takes_gzip && self.gzip.len() < self.bytes.len() {
+            (&self.gzip, Encoding::Gzip)
+        } else {
+            (&self.bytes, Encoding::Plain)
+        }
+    }
 }
 
 impl Assets {
     pub fn find(&self, path: &str) -> Option<&Asset> {
-        [&self.style, &self.script, &self.icon].into_iter().find(|asset| asset.path == path)
+        [&self.style, &self.screen_style, &self.officer_style, &self.script, &self.icon]
+            .into_iter()
+            .find(|asset| asset.path == path)
     }
 }
 
@@ -44,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_script_stays_small_and_pages_have_no_inline_code() {
-        assert!(ASSETS.script.bytes.len() < 8 * 1024);
+        assert!(ASSETS.script.bytes.len() < 15 * 1024);
         let templates = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap();
         for template in templates {
             let path = template.unwrap().path();
@@ -53,6 +105,17 @@ mod tests {
                 assert!(!text.contains(forbidden), "{} has `{forbidden}`", path.display());
             }
         }
+    }
+
+    #[test]
+    fn assets_go_compressed_to_those_who_take_it() {
+        let encoding =
+            |accepts: &'static str| ASSETS.style.encoded(Some(&HeaderValue::from_static(accepts))).1;
+        assert_eq!(encoding("br, gzip;q=0.8"), Encoding::Gzip);
+        assert_eq!(encoding("gzip;q=0"), Encoding::Plain);
+        assert_eq!(encoding("br"), Encoding::Plain);
+        assert_eq!(ASSETS.style.encoded(None).1, Encoding::Plain);
+        assert!(ASSETS.style.gzip.len() + ASSETS.script.gzip.len() < 20 * 1024);
     }
 
     #[test]

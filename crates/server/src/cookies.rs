@@ -6,6 +6,9 @@
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
 
+/// The language a person chose. It says nothing about anybody, so it is the same on every server of a host.
+pub const LANGUAGE_COOKIE: &str = "hustings-language";
+
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose<'a> {
@@ -40,12 +43,12 @@ impl Cookies {
 
     /// The value of a cookie in a request.
     pub fn get<'h>(&self, headers: &'h HeaderMap, purpose: Purpose<'_>, is_secure: bool) -> Option<&'h str> {
-        let name = self.name(purpose, is_secure);
-        let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        pairs
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find_map(|(found, value)| (found == name).then_some(value))
+        find(headers, &self.name(purpose, is_secure))
+    }
+
+    /// The code of the language chosen in this browser.
+    pub fn language<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        find(headers, LANGUAGE_COOKIE)
     }
 
     /// A `Set-Cookie` value that lives as long as the browser, or for `max_age_seconds`.
@@ -66,6 +69,14 @@ impl Cookies {
     pub fn remove(&self, purpose: Purpose<'_>, is_secure: bool) -> HeaderValue {
         self.set(purpose, is_secure, "", Some(0))
     }
+}
+
+fn find<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    pairs
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(found, value)| (found == name).then_some(value))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Small forms for people: grouped hashes and codes, shares, names, QR codes.
 
+use crate::language::Language;
 use qrcode::{EcLevel, QrCode};
 use std::fmt::Write;
 
@@ -16,17 +17,15 @@ pub fn grouped(hex: &str) -> String {
 }
 
 /// `part` of `whole` in tenths of a percent, rounded half up: `33.3 %`. Nothing of nothing is `0 %`.
-pub fn share(part: u64, whole: u64) -> String {
+pub fn share(language: Language, part: u64, whole: u64) -> String {
     if whole == 0 {
         return "0 %".to_owned();
     }
     let tenths = (u128::from(part) * 2000 + u128::from(whole)) / (u128::from(whole) * 2);
-    if tenths % 10 == 0 { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
-}
-
-/// `1 vote`, `2 votes`.
-pub fn count_of(number: u64, one: &str, many: &str) -> String {
-    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+    match tenths % 10 {
+        0 => format!("{} %", tenths / 10),
+        tenth => format!("{}{}{tenth} %", tenths / 10, language.decimal_mark()),
+    }
 }
 
 /// Digits in groups of three with a thin space: `12 345 678`; four digits stay together.
@@ -73,19 +72,18 @@ mod tests {
 
     #[test]
     fn shares_are_rounded_half_up_to_a_tenth() {
-        assert_eq!(share(1, 3), "33.3 %");
-        assert_eq!(share(2, 3), "66.7 %");
-        assert_eq!(share(1, 2), "50 %");
-        assert_eq!(share(1, 2000), "0.1 %");
-        assert_eq!(share(0, 0), "0 %");
-        assert_eq!(share(u64::MAX, u64::MAX), "100 %");
+        assert_eq!(share(Language::English, 1, 3), "33.3 %");
+        assert_eq!(share(Language::German, 2, 3), "66,7 %");
+        assert_eq!(share(Language::English, 1, 2), "50 %");
+        assert_eq!(share(Language::English, 1, 2000), "0.1 %");
+        assert_eq!(share(Language::English, 0, 0), "0 %");
+        assert_eq!(share(Language::English, u64::MAX, u64::MAX), "100 %");
     }
 
     #[test]
     fn large_numbers_are_grouped() {
         assert_eq!(thousands(1234), "1234");
         assert_eq!(thousands(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!(count_of(1, "vote", "votes"), "1 vote");
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn a_room_feed_says_when_its_screen_changes() {
     assert_eq!(first.kind, "room");
     let version = |event: &Event| event.json()["version"].as_str().unwrap().to_owned();
     let page = site.get(&format!("/r/{code}/screen")).text();
-    assert!(page.contains(&format!("data-state=\"{}\"", version(&first))), "the page knows its version");
+    assert!(page.contains(&format!("data-version=\"{}\"", version(&first))), "the page knows its version");
     site.vote("lunch", json!({ "meal": ["pizza"] }));
     follower.until(|snapshot| snapshot["voters"] == 1);
     site.officer_post(&format!("/api/v1/rooms/{code}/screen"), json!({ "show": "black" }));

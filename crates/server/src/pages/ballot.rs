@@ -1,6 +1,6 @@
 //! The voter's way: ballot, review, cast. Each step is a form; only the last one changes anything.
 
-use super::figures::{Head, SECRECY_BEFORE, hint, shown_sentence, time_text};
+use super::figures::{Head, hint, shown_sentence, time_text};
 use super::session::{Session, forged, receipts, shown_voter, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::api::elections::new_voter_token;
@@ -8,6 +8,7 @@ use crate::app::{count, with_edge};
 use crate::ballots::{cast_prepared, take_ballot};
 use crate::cookies::Purpose;
 use crate::input::{Form, Input};
+use crate::language::Texts;
 use crate::problem::{self, Problem};
 use crate::views;
 use askama::Template;
@@ -33,8 +34,8 @@ struct BallotPage<'a> {
     description: Option<&'a str>,
     form_token: String,
     contests: Vec<ContestForm<'a>>,
-    secrecy: &'a str,
-    shown: &'a str,
+    secrecy: Cow<'static, str>,
+    shown: String,
     another: bool,
 }
 
@@ -147,13 +148,14 @@ fn show_ballot(
     form: &Form,
     fault: Option<Fault>,
 ) -> Response {
+    let t = input.texts();
     let definition = &election.definition;
     let count = definition.contests.len();
     let contests = definition.contests.iter().enumerate();
     let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let ballot = BallotPage {
         shell: Shell::of(input),
-        head: Head::new(election, view),
+        head: Head::new(input.texts(), election, view),
         slug: election.slug.as_str(),
         events: events_of(election.slug.as_str()),
         fault,
@@ -161,18 +163,24 @@ fn show_ballot(
         form_token: session.form_token(&purpose(election.slug.as_str())),
         contests: contests
             .map(|(place, contest)| {
-                let progress = (count > 1).then(|| format!("Contest {} of {count}", place + 1));
-                contest_form(contest, progress, form)
+                let progress = (count > 1)
+                    .then(|| t.fill("contest-of", [("n", (place + 1).into()), ("count", count.into())]));
+                contest_form(t, contest, progress, form)
             })
             .collect(),
-        secrecy: SECRECY_BEFORE,
-        shown: shown_sentence(definition),
+        secrecy: t.say("secrecy-open"),
+        shown: shown_sentence(t, definition),
         another: input.app.config.demo,
     };
     page(status, &ballot)
 }
 
-fn contest_form<'a>(contest: &'a Contest, progress: Option<String>, form: &Form) -> ContestForm<'a> {
+fn contest_form<'a>(
+    t: Texts,
+    contest: &'a Contest,
+    progress: Option<String>,
+    form: &Form,
+) -> ContestForm<'a> {
     let field = field_of(contest);
     let more = |choice: &election::definition::Choice| {
         let parts: Vec<&str> =
@@ -184,7 +192,7 @@ fn contest_form<'a>(contest: &'a Contest, progress: Option<String>, form: &Form)
         title: &contest.title,
         progress,
         description: contest.description.as_deref(),
-        hint: hint(contest),
+        hint: hint(t, contest),
         control: if contest.choose_max == 1 { "radio" } else { "checkbox" },
         choices: contest
             .choices
@@ -213,7 +221,7 @@ fn identify(
 ) -> Response {
     let slug = election.slug.as_str();
     let status = if fault.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-    let (shell, head) = (Shell::of(input), Head::new(election, view));
+    let (shell, head) = (Shell::of(input), Head::new(input.texts(), election, view));
     page(status, &IdentifyPage { shell, head, slug, form_token: session.form_token(&purpose(slug)), fault })
 }
 
@@ -247,7 +255,7 @@ pub fn waiting(
     let is_over = matches!(view.state, ElectionState::Closed | ElectionState::Published);
     let waiting = WaitingPage {
         shell: Shell::of(input),
-        head: Head::new(election, view),
+        head: Head::new(input.texts(), election, view),
         slug,
         events: events_of(slug),
         class,
@@ -376,7 +384,7 @@ pub async fn review(input: Input) -> Page {
     let slug = step.election.slug.as_str();
     let review = ReviewPage {
         shell: Shell::of(&step.input),
-        head: Head::new(&step.election, &step.view),
+        head: Head::new(step.input.texts(), &step.election, &step.view),
         slug,
         events: events_of(slug),
         form_token: step.session.form_token(&purpose(slug)),

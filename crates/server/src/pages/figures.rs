@@ -1,8 +1,12 @@
 //! What the pages show of an election: names, states and numbers as text.
 
-use crate::text::{count_of, qr_path, share, thousands};
+use crate::language::Texts;
+use crate::outcome;
+use crate::text::{qr_path, share};
 use crate::views;
-use election::definition::{AfterVoters, Contest, Definition, Eligibility, Method, ResultsMode, Revote};
+use election::definition::{
+    AfterVoters, Base, Contest, Definition, Eligibility, Method, ResultsMode, Revote,
+};
 use election::results::{ContestResults, share_base};
 use election::{ElectionState, Results, Shown, UnixMillis, Viewer};
 use node::{ElectionHandle, ElectionView};
@@ -21,7 +25,7 @@ pub struct Head {
 }
 
 impl Head {
-    pub fn new(election: &ElectionHandle, view: &ElectionView) -> Self {
+    pub fn new(t: Texts, election: &ElectionHandle, view: &ElectionView) -> Self {
         let definition = &election.definition;
         let is_single = definition.contests.len() == 1;
         let contest_title = &definition.contests[0].title;
@@ -32,30 +36,36 @@ impl Head {
         Head {
             over,
             title,
-            state: state_text(view.state, view.closes_at),
+            state: state_text(t, view.state, view.closes_at),
             state_word: view.state.as_str(),
             state_class: view.state.as_str(),
             rehearsal: definition.is_rehearsal(),
-            round: (definition.round > 1).then(|| format!("Round {}", definition.round)),
+            round: (definition.round > 1).then(|| t.with("round", "n", u64::from(definition.round))),
         }
     }
 }
 
 /// A state in plain words, with the closing time where there is one.
-pub fn state_text(state: ElectionState, closes_at: Option<UnixMillis>) -> String {
-    let name = match state {
-        ElectionState::Draft => "Not open yet",
-        ElectionState::Open => "Open",
-        ElectionState::Paused => "Paused",
-        ElectionState::Closing => "Closing",
-        ElectionState::Closed => "Closed",
-        ElectionState::Published => "Result published",
-        ElectionState::Cancelled => "Cancelled",
-    };
+pub fn state_text(t: Texts, state: ElectionState, closes_at: Option<UnixMillis>) -> String {
+    let name = state_name(t, state);
     match closes_at.filter(|_| matches!(state, ElectionState::Open | ElectionState::Paused)) {
-        Some(at) => format!("{name} · closes {}", time_text(at)),
-        None => name.to_owned(),
+        Some(at) => t.fill("state-closes", [("state", name.into()), ("time", time_text(at).into())]),
+        None => name,
     }
+}
+
+/// A state in plain words.
+pub fn state_name(t: Texts, state: ElectionState) -> String {
+    let id = match state {
+        ElectionState::Draft => "state-draft",
+        ElectionState::Open => "state-open",
+        ElectionState::Paused => "state-paused",
+        ElectionState::Closing => "state-closing",
+        ElectionState::Closed => "state-closed",
+        ElectionState::Published => "state-published",
+        ElectionState::Cancelled => "state-cancelled",
+    };
+    t.say(id).into_owned()
 }
 
 /// `2027-03-01 18:00 UTC`
@@ -73,18 +83,17 @@ pub struct Turnout {
 }
 
 impl Turnout {
-    pub fn new(results: &Results) -> Self {
-        let noun = if results.voters == 1 { "voter" } else { "voters" };
+    pub fn new(t: Texts, results: &Results) -> Self {
         let voters_label = match results.eligible {
-            Some(eligible) => format!("of {} voters", thousands(eligible.voters)),
-            None => noun.to_owned(),
+            Some(eligible) => t.with("turnout-of", "n", eligible.voters),
+            None => t.with("turnout-voters", "n", results.voters),
         };
         let is_weighted = results.weight != results.ballots;
         Turnout {
-            voters: thousands(results.voters),
+            voters: t.number(&results.voters),
             voters_label,
-            ballots: thousands(results.ballots),
-            weight: is_weighted.then(|| thousands(results.weight)),
+            ballots: t.number(&results.ballots),
+            weight: is_weighted.then(|| t.number(&results.weight)),
         }
     }
 }
@@ -121,17 +130,23 @@ pub struct GroupTable {
 }
 
 /// The counts that `viewer` may see; none where they are hidden.
-pub fn contest_tables(election: &ElectionHandle, view: &ElectionView, viewer: Viewer) -> Vec<ContestTable> {
+pub fn contest_tables(
+    t: Texts,
+    election: &ElectionHandle,
+    view: &ElectionView,
+    viewer: Viewer,
+) -> Vec<ContestTable> {
     if views::shown(election, view, viewer) != Shown::Counts {
         return Vec::new();
     }
     let (definition, results) = (&election.definition, &view.results);
-    results.contests.iter().map(|contest| table(definition, results, contest)).collect()
+    results.contests.iter().map(|contest| table(t, definition, results, contest)).collect()
 }
 
-fn table(definition: &Definition, results: &Results, contest: &ContestResults) -> ContestTable {
+fn table(t: Texts, definition: &Definition, results: &Results, contest: &ContestResults) -> ContestTable {
     let base = share_base(definition, results, contest);
     let most = contest.counts.iter().map(|count| count.votes).max().unwrap_or(0).max(1);
+    let rules = definition.contest(&contest.id).map(|(_, rules)| rules);
     let winners = contest.outcome.as_ref().map_or(&[][..], |outcome| &outcome.winners);
     let rows = contest
         .counts
@@ -140,8 +155,8 @@ fn table(definition: &Definition, results: &Results, contest: &ContestResults) -
         .map(|(place, count)| Row {
             id: count.choice.clone(),
             name: count.name.clone(),
-            votes: thousands(count.votes),
-            share: share(count.votes, base),
+            votes: t.number(&count.votes),
+            share: share(t.0, count.votes, base),
             bar: u64::try_from(u128::from(count.votes) * 100 / u128::from(most)).unwrap_or(100),
             colour: place % 8 + 1,
             winner: winners.contains(&count.choice),
@@ -153,100 +168,102 @@ fn table(definition: &Definition, results: &Results, contest: &ContestResults) -
             .counts
             .iter()
             .zip(&group.votes)
-            .map(|(count, votes)| (count.name.clone(), thousands(*votes)))
+            .map(|(count, votes)| (count.name.clone(), t.number(votes)))
             .collect(),
     });
     ContestTable {
         id: contest.id.clone(),
         title: contest.title.clone(),
-        outcome: contest.outcome.as_ref().map(|outcome| outcome.sentence.clone()),
+        outcome: rules.and_then(|rules| outcome::sentence(t, rules, definition.draw, contest)),
         rows,
-        method: definition.contest(&contest.id).map_or_else(String::new, |(_, rules)| method_text(rules)),
-        blank: thousands(contest.blank),
+        method: rules.map_or_else(String::new, |rules| method_text(t, rules)),
+        blank: t.number(&contest.blank),
         groups: groups.collect(),
     }
 }
 
 /// The rule by which a contest is counted, in one sentence.
-pub fn method_text(contest: &Contest) -> String {
-    let seats = match contest.seats {
-        1 => "the most votes win".to_owned(),
-        seats => format!("the {seats} with the most votes win"),
-    };
+pub fn method_text(t: Texts, contest: &Contest) -> String {
+    let seats = u64::from(contest.seats);
     match contest.method {
-        Method::Plurality => format!("Plurality: {seats}."),
-        Method::Approval => format!("Approval: mark all you approve of; {seats}."),
+        Method::Plurality => t.with("method-plurality", "n", seats),
+        Method::Approval => t.with("method-approval", "n", seats),
         Method::Motion => {
-            let base = match contest.base {
-                election::definition::Base::YesNo => "of yes and no votes",
-                election::definition::Base::Cast => "of all ballots",
-                election::definition::Base::Eligible => "of everybody on the list",
+            let id = match (contest.base, contest.majority.strict) {
+                (Base::YesNo, true) => "method-motion-more-yes-no",
+                (Base::YesNo, false) => "method-motion-least-yes-no",
+                (Base::Cast, true) => "method-motion-more-cast",
+                (Base::Cast, false) => "method-motion-least-cast",
+                (Base::Eligible, true) => "method-motion-more-eligible",
+                (Base::Eligible, false) => "method-motion-least-eligible",
             };
-            let relation = if contest.majority.strict { "more than" } else { "at least" };
             let share = format!("{}/{}", contest.majority.numerator, contest.majority.denominator);
-            format!("Motion: passes with {relation} {share} {base}.")
+            t.with(id, "share", share)
         }
-        Method::Rating => "Rating: the outcome is the average of all marks.".to_owned(),
+        Method::Rating => t.say("method-rating").into_owned(),
     }
 }
 
 /// What a voter may mark, in one sentence.
-pub fn hint(contest: &Contest) -> String {
-    let (min, max) = (contest.choose_min, contest.choose_max);
+pub fn hint(t: Texts, contest: &Contest) -> String {
+    let (min, max) = (u64::from(contest.choose_min), u64::from(contest.choose_max));
     match (min, max) {
-        (_, 1) => "Choose one.".to_owned(),
-        (0 | 1, max) if usize::from(max) >= contest.choices.len() => {
-            "Choose as many as you like. Choosing none leaves this contest blank.".to_owned()
-        }
-        (0 | 1, max) => format!("Choose up to {max}. Choosing none leaves this contest blank."),
-        (min, max) if min == max => format!("Choose {max}. Choosing none leaves this contest blank."),
-        (min, max) => format!("Choose {min} to {max}. Choosing none leaves this contest blank."),
+        (_, 1) => t.say("choose-one").into_owned(),
+        (0 | 1, max) if max >= contest.choices.len() as u64 => t.say("choose-any").into_owned(),
+        (0 | 1, max) => t.with("choose-up-to", "n", max),
+        (min, max) if min == max => t.with("choose-exactly", "n", max),
+        (min, max) => t.fill("choose-from-to", [("min", min.into()), ("max", max.into())]),
     }
 }
 
 /// When results are shown, to whom, in one sentence.
-pub fn shown_sentence(definition: &Definition) -> &'static str {
-    match definition.results {
-        ResultsMode::Live => "Counts are shown while voting goes on.",
-        ResultsMode::OwnBallot => {
-            "Counts are shown to those who have voted, and to everybody when voting is closed."
-        }
-        ResultsMode::AtClose => "Counts appear here when voting is closed.",
-        ResultsMode::OnPublish => "Counts appear here when the officer publishes the result.",
-        ResultsMode::OnReveal => "Counts appear here when the officer shows them.",
-    }
+pub fn shown_sentence(t: Texts, definition: &Definition) -> String {
+    let id = match definition.results {
+        ResultsMode::Live => "results-live",
+        ResultsMode::OwnBallot => "results-own-ballot",
+        ResultsMode::AtClose => "results-at-close",
+        ResultsMode::OnPublish => "results-on-publish",
+        ResultsMode::OnReveal => "results-on-reveal",
+    };
+    t.say(id).into_owned()
 }
 
-/// What an open vote keeps secret and what not.
-pub const SECRECY_BEFORE: &str = "This is an open vote: ballots are published under codes with the result, and whoever runs it can see them.";
-pub const SECRECY_AFTER: &str =
-    "Who sees this code or the receipt file can find your ballot in the published record.";
-
 /// The rules of an election as pairs for a list.
-pub fn rules(election: &ElectionHandle) -> Vec<(&'static str, String)> {
+pub fn rules(t: Texts, election: &ElectionHandle) -> Vec<(String, String)> {
     let definition = &election.definition;
+    let say = |id: &str| t.say(id).into_owned();
     let eligibility = match definition.eligibility {
-        Eligibility::Open => "everybody with the address, one ballot a browser session".to_owned(),
-        Eligibility::List => {
-            format!("a list of {}", count_of(election.roll_size().unwrap_or(0), "voter", "voters"))
-        }
+        Eligibility::Open => say("rule-open"),
+        Eligibility::List => t.with("rule-list", "n", election.roll_size().unwrap_or(0)),
     };
-    let mut rules = vec![("Who votes", eligibility), ("Results", shown_sentence(definition).to_owned())];
+    let mut rules =
+        vec![(say("rule-who"), eligibility), (say("rule-results"), shown_sentence(t, definition))];
     if definition.ballots_per_voter > 1 {
-        rules.push(("Ballots a voter", definition.ballots_per_voter.to_string()));
+        rules.push((say("rule-ballots"), definition.ballots_per_voter.to_string()));
     }
     if definition.revote == Revote::LastCounts {
-        rules.push(("Voting again", "the last ballot counts".to_owned()));
+        rules.push((say("rule-again"), say("rule-last-counts")));
     }
     match definition.closing.after_voters {
         Some(AfterVoters::Number(number)) => {
-            rules.push(("Closes after", count_of(number, "voter", "voters")))
+            rules.push((say("rule-closes-after"), t.with("rule-voters", "n", number)))
         }
-        Some(AfterVoters::All) => rules.push(("Closes after", "everybody on the list".to_owned())),
+        Some(AfterVoters::All) => rules.push((say("rule-closes-after"), say("rule-everybody"))),
         None => {}
     }
-    rules.push(("Definition", crate::text::grouped(&election.definition_hash.to_string())));
+    rules.push((say("rule-definition"), crate::text::grouped(&election.definition_hash.to_string())));
     rules
+}
+
+/// Outcome sentences, one a contest, titled where there are several.
+pub fn sentences(t: Texts, definition: &Definition, results: &Results) -> Vec<String> {
+    let is_single = results.contests.len() == 1;
+    let sentence = |contest: &ContestResults| {
+        let (_, rules) = definition.contest(&contest.id)?;
+        let sentence = outcome::sentence(t, rules, definition.draw, contest)?;
+        Some(if is_single { sentence } else { format!("{}: {sentence}", contest.title) })
+    };
+    results.contests.iter().filter_map(sentence).collect()
 }
 
 /// A QR code for a template.
@@ -280,14 +297,14 @@ pub struct ElectionLine {
 
 impl ElectionLine {
     /// As the public sees it.
-    pub fn new(election: &ElectionHandle, view: &ElectionView) -> Self {
-        let turnout = Turnout::new(&view.results);
+    pub fn new(t: Texts, election: &ElectionHandle, view: &ElectionView) -> Self {
+        let turnout = Turnout::new(t, &view.results);
         let is_shown = views::shown(election, view, Viewer::Public) == Shown::Counts;
-        let sentences = if is_shown { view.results.sentences() } else { Vec::new() };
+        let sentences = if is_shown { sentences(t, &election.definition, &view.results) } else { Vec::new() };
         ElectionLine {
             slug: election.slug.to_string(),
             title: election.definition.title.clone(),
-            state: state_text(view.state, view.closes_at),
+            state: state_text(t, view.state, view.closes_at),
             state_class: view.state.as_str(),
             open: view.state == ElectionState::Open,
             voters: turnout.voters,

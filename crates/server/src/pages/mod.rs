@@ -10,13 +10,16 @@ pub mod room;
 pub mod screen;
 mod session;
 
-use crate::assets::ASSETS;
+use crate::assets::{ASSETS, Encoding};
+use crate::cookies::LANGUAGE_COOKIE;
 use crate::input::Input;
+use crate::language::{Language, Texts};
 use crate::problem::{CODES, Code, Problem, Refused};
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    REFERER, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
 
@@ -31,19 +34,38 @@ pub type Page = Result<Response, Refusal>;
 #[derive(Clone, Copy, Debug)]
 pub struct Shell {
     pub style: &'static str,
+    pub screen_style: &'static str,
+    pub officer_style: &'static str,
     pub script: &'static str,
     pub icon: &'static str,
     pub secure: bool,
+    /// The page's own sentences, in the reader's language.
+    pub t: Texts,
 }
 
 impl Shell {
     pub fn of(input: &Input) -> Self {
         Self {
             style: &ASSETS.style.path,
+            screen_style: &ASSETS.screen_style.path,
+            officer_style: &ASSETS.officer_style.path,
             script: &ASSETS.script.path,
             icon: &ASSETS.icon.path,
             secure: input.caller.is_secure,
+            t: input.texts(),
         }
+    }
+
+    pub fn languages(&self) -> [Language; 4] {
+        Language::ALL
+    }
+}
+
+impl Input {
+    /// The pages' sentences in the language a person chose, else in the browser's.
+    pub fn texts(&self) -> Texts {
+        let chosen = self.app.cookies.language(&self.headers);
+        Texts(chosen.and_then(Language::from_code).unwrap_or_else(|| Language::accepted(&self.headers)))
     }
 }
 
@@ -178,12 +200,38 @@ pub fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Respo
 pub async fn asset(input: Input) -> Page {
     let found = ASSETS.find(input.uri.path());
     let asset = found.ok_or(Problem::plain(&crate::problem::NOT_FOUND)).or_page(&input)?;
-    let mut response = asset.bytes.clone().into_response();
+    let (bytes, encoding) = asset.encoded(input.headers.get(ACCEPT_ENCODING));
+    let mut response = bytes.clone().into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    if encoding == Encoding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     set_security_headers(headers);
     Ok(response)
+}
+
+/// Remembers the language a person chose, in the browser, and goes back to the page it was chosen on.
+pub async fn choose_language(input: Input) -> Page {
+    input.no_query().or_page(&input)?;
+    let back = own_path(&input).unwrap_or("/".to_owned());
+    let (input, form) = input.with_form().await?;
+    let problem = || Problem::new(&crate::problem::INVALID_VALUE, "there is no such language").at("language");
+    let chosen = Language::from_code(form.get("language")).ok_or_else(problem).or_page(&input)?;
+    let cookie =
+        format!("{LANGUAGE_COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=31536000", chosen.code());
+    Ok(with_cookie(see_other(&back), HeaderValue::try_from(cookie).ok()))
+}
+
+/// The path of the page that sent a form, if it is one of ours: browsers send it to the same origin only.
+fn own_path(input: &Input) -> Option<String> {
+    let referer = input.headers.get(REFERER)?.to_str().ok()?;
+    let (_, rest) = referer.split_once("://")?;
+    let path = &rest[rest.find('/')?..];
+    let path = path.split(['?', '#']).next()?;
+    (!path.starts_with("//") && input.is_same_origin()).then(|| path.to_owned())
 }
 
 #[derive(Template)]

@@ -85,8 +85,8 @@ struct ElectionPage<'a> {
     events: String,
     turnout: Turnout,
     contests: Vec<ContestTable>,
-    shown: &'a str,
-    rules: Vec<(&'static str, String)>,
+    shown: String,
+    rules: Vec<(String, String)>,
 }
 
 /// One thing that can be done now.
@@ -258,7 +258,12 @@ fn list(
         pairing_code,
         pairing_minutes: app.limits().pairing_code_minutes,
         base: &app.base_url,
-        elections: directory.by_index.iter().rev().map(|e| ElectionLine::new(e, &e.view())).collect(),
+        elections: directory
+            .by_index
+            .iter()
+            .rev()
+            .map(|e| ElectionLine::new(input.texts(), e, &e.view()))
+            .collect(),
         rooms: directory.rooms.values().map(room_line).collect(),
     };
     page(if is_fault { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, &admin)
@@ -356,13 +361,13 @@ fn show_election(
     view: &ElectionView,
     done: Option<Done>,
 ) -> Response {
-    let app = &input.app;
+    let (app, t) = (&input.app, input.texts());
     let directory = app.node.directory();
     let rooms = directory.rooms.values().filter(|room| room.elections.contains(&election.slug));
     let is_fault = done.as_ref().is_some_and(|done| done.class == "note-bad");
     let shown = ElectionPage {
         shell: Shell::of(input),
-        head: Head::new(election, view),
+        head: Head::new(input.texts(), election, view),
         done,
         slug: election.slug.as_str(),
         form_token: officer.form_token(),
@@ -370,10 +375,10 @@ fn show_election(
         base: &app.base_url,
         rooms: rooms.map(room_line).collect(),
         events: events_of(election.slug.as_str()),
-        turnout: Turnout::new(&view.results),
-        contests: contest_tables(election, view, Viewer::Officer),
-        shown: shown_sentence(&election.definition),
-        rules: rules(election),
+        turnout: Turnout::new(t, &view.results),
+        contests: contest_tables(t, election, view, Viewer::Officer),
+        shown: shown_sentence(t, &election.definition),
+        rules: rules(t, election),
     };
     page(if is_fault { StatusCode::CONFLICT } else { StatusCode::OK }, &shown)
 }
@@ -516,7 +521,7 @@ fn show_room(input: &Input, officer: &Officer, room: &Room, done: Option<Done>) 
     let line = |slug: &Slug| {
         let election = app.node.election(slug.as_str())?;
         let view = election.view();
-        let line = ElectionLine::new(&election, &view);
+        let line = ElectionLine::new(input.texts(), &election, &view);
         let quick =
             acts(&election, &view).into_iter().filter(|act| matches!(act.name, "open" | "pause" | "close"));
         let (slug, title, state, state_class, voters) =

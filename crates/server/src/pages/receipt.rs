@@ -1,9 +1,7 @@
 //! "Your vote is cast": the receipt, what happens next, and the results when they may be seen.
 
 use super::ballot::{events_of, may_vote_again, purpose};
-use super::figures::{
-    ContestTable, Head, Qr, SECRECY_AFTER, Turnout, contest_tables, shown_sentence, time_text,
-};
+use super::figures::{ContestTable, Head, Qr, Turnout, contest_tables, shown_sentence, time_text};
 use super::session::{Session, receipts, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::api::json_bytes;
@@ -16,6 +14,7 @@ use election::{ElectionState, Viewer};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
 use node::{CastReceipt, ElectionHandle};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 #[derive(Template)]
@@ -25,7 +24,7 @@ struct ReceiptPage<'a> {
     head: Head,
     slug: &'a str,
     receipt: Stub,
-    secrecy: &'a str,
+    secrecy: Cow<'static, str>,
     next: Option<Next>,
     again: Option<&'a str>,
     events: String,
@@ -34,7 +33,7 @@ struct ReceiptPage<'a> {
     now: &'a str,
     turnout: Turnout,
     contests: Vec<ContestTable>,
-    shown: &'a str,
+    shown: String,
     another: bool,
     form_token: String,
 }
@@ -59,31 +58,31 @@ pub async fn receipt(input: Input) -> Page {
     let Some((newest, count)) = newest_receipt(&input, &session, &election)? else {
         return Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), session.cookie));
     };
-    let view = election.view();
+    let (t, view) = (input.texts(), election.view());
     let slug = election.slug.as_str();
-    let contests = contest_tables(&election, &view, Viewer::Voted);
+    let contests = contest_tables(t, &election, &view, Viewer::Voted);
     let is_over = matches!(view.state, ElectionState::Closed | ElectionState::Published);
     let again = may_vote_again(&election.definition, count) && view.state == ElectionState::Open;
     let again_text =
         if election.definition.revote == Revote::LastCounts { "Change my vote" } else { "Vote again" };
     // Own-ballot counts are not in the public feed: the page shows them as of its making, and for how many ballots.
-    let public_counts = contest_tables(&election, &view, Viewer::Public);
+    let public_counts = contest_tables(t, &election, &view, Viewer::Public);
     let own = (public_counts.is_empty() && !contests.is_empty()).then_some(view.results.ballots);
     let page_of = ReceiptPage {
         own,
         shell: Shell::of(&input),
-        head: Head::new(&election, &view),
+        head: Head::new(input.texts(), &election, &view),
         slug,
         receipt: stub(&input, &election, &newest),
-        secrecy: SECRECY_AFTER,
+        secrecy: t.say("secrecy-receipt"),
         next: next_in_room(&input, &session, &election)?,
         again: again.then_some(again_text),
         events: events_of(slug),
         counts: if public_counts.is_empty() { "hidden" } else { "shown" },
         now: if is_over { "Results" } else { "What happens next" },
-        turnout: Turnout::new(&view.results),
+        turnout: Turnout::new(t, &view.results),
         contests,
-        shown: shown_sentence(&election.definition),
+        shown: shown_sentence(t, &election.definition),
         another: input.app.config.demo,
         form_token: session.form_token(&purpose(slug)),
     };

@@ -93,7 +93,7 @@ fn show(input: &Input, election: &ElectionHandle, typed: &str, finding: Option<F
     };
     let record = RecordPage {
         shell: Shell::of(input),
-        head: Head::new(election, &view),
+        head: Head::new(input.texts(), election, &view),
         slug: election.slug.as_str(),
         base: &input.app.base_url,
         typed,

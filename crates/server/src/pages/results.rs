@@ -26,7 +26,7 @@ struct ResultsPage<'a> {
     own: Option<u64>,
     turnout: Turnout,
     contests: Vec<ContestTable>,
-    shown: &'a str,
+    shown: String,
     definition_hash: String,
     root: String,
 }
@@ -34,7 +34,7 @@ struct ResultsPage<'a> {
 pub async fn results(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
-    let view = election.view();
+    let (t, view) = (input.texts(), election.view());
     let mut viewer = Viewer::Public;
     let shows_cookie =
         input.app.cookies.get(&input.headers, Purpose::Voter, input.caller.is_secure).is_some();
@@ -46,17 +46,17 @@ pub async fn results(input: Input) -> Page {
             viewer = Viewer::Voted;
         }
     }
-    let public_counts = contest_tables(&election, &view, Viewer::Public);
-    let turnout = Turnout::new(&view.results);
+    let public_counts = contest_tables(t, &election, &view, Viewer::Public);
+    let turnout = Turnout::new(t, &view.results);
     let slug = election.slug.as_str();
     let is_over =
         matches!(view.state, ElectionState::Closed | ElectionState::Published | ElectionState::Cancelled);
-    let contests = contest_tables(&election, &view, viewer);
+    let contests = contest_tables(t, &election, &view, viewer);
     let own = (public_counts.is_empty() && !contests.is_empty()).then_some(view.results.ballots);
     let results = ResultsPage {
         own,
         shell: Shell::of(&input),
-        head: Head::new(&election, &view),
+        head: Head::new(input.texts(), &election, &view),
         slug,
         moving: !is_over,
         votable: view.state == ElectionState::Open,
@@ -64,7 +64,7 @@ pub async fn results(input: Input) -> Page {
         counts: if public_counts.is_empty() { "hidden" } else { "shown" },
         turnout,
         contests,
-        shown: shown_sentence(&election.definition),
+        shown: shown_sentence(t, &election.definition),
         definition_hash: grouped(&election.definition_hash.to_string()),
         root: grouped(&view.root.to_string()),
     };

@@ -88,7 +88,7 @@ fn room_lines(input: &Input, session: &Session, room: &Room) -> Result<Vec<Elect
     let mut lines = Vec::with_capacity(room.elections.len());
     for slug in &room.elections {
         let Some(election) = input.app.node.election(slug.as_str()) else { continue };
-        let mut line = ElectionLine::new(&election, &election.view());
+        let mut line = ElectionLine::new(input.texts(), &election, &election.view());
         if let Some(voter) = voter(input, session, &election) {
             line.voted = !receipts(input, &election, &voter)?.is_empty();
         }

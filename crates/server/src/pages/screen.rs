@@ -6,6 +6,7 @@ use crate::api::Answer;
 use crate::app::App;
 use crate::feed::{FeedKey, follow};
 use crate::input::Input;
+use crate::language::Texts;
 use crate::views;
 use askama::Template;
 use election::Viewer;
@@ -38,7 +39,7 @@ struct ShownElection {
     state_class: &'static str,
     questions: Vec<(String, Vec<String>)>,
     contests: Vec<ContestTable>,
-    sentence: Option<&'static str>,
+    sentence: Option<String>,
     turnout: Turnout,
 }
 
@@ -48,8 +49,8 @@ pub async fn screen(input: Input) -> Page {
     let app = &input.app;
     let election = room.screen.election.as_ref().and_then(|slug| app.node.election(slug.as_str()));
     let shown = match (room.screen.show, election) {
-        (Show::Election, Some(election)) => Some(question(&election)),
-        (Show::Results, Some(election)) => Some(counts(&election)),
+        (Show::Election, Some(election)) => Some(question(input.texts(), &election)),
+        (Show::Results, Some(election)) => Some(counts(input.texts(), &election)),
         _ => None,
     };
     let lines = room.elections.iter().filter_map(|slug| app.node.election(slug.as_str()));
@@ -63,7 +64,10 @@ pub async fn screen(input: Input) -> Page {
         qr: Qr::of(&format!("{}/j/{}", app.base_url, room.code)),
         black: room.screen.show == Show::Black,
         shown,
-        elections: lines.take(LOBBY_LINES_MAX).map(|e| ElectionLine::new(&e, &e.view())).collect(),
+        elections: lines
+            .take(LOBBY_LINES_MAX)
+            .map(|e| ElectionLine::new(input.texts(), &e, &e.view()))
+            .collect(),
     };
     Ok(page(StatusCode::OK, &screen))
 }
@@ -82,32 +86,32 @@ pub fn join_address(app: &App) -> String {
     format!("{base}/j")
 }
 
-fn question(election: &ElectionHandle) -> ShownElection {
+fn question(t: Texts, election: &ElectionHandle) -> ShownElection {
     let names = |contest: &election::definition::Contest| {
         contest.choices.iter().map(|choice| choice.name.clone()).collect()
     };
     let contests = election.definition.contests.iter();
     let questions = contests.map(|contest| (contest.title.clone(), names(contest))).collect();
-    ShownElection { questions, sentence: None, ..counts_for(election, Vec::new()) }
+    ShownElection { questions, sentence: None, ..counts_for(t, election, Vec::new()) }
 }
 
-fn counts(election: &ElectionHandle) -> ShownElection {
-    let tables = contest_tables(election, &election.view(), Viewer::Public);
-    let sentence = tables.is_empty().then(|| shown_sentence(&election.definition));
-    ShownElection { sentence, ..counts_for(election, tables) }
+fn counts(t: Texts, election: &ElectionHandle) -> ShownElection {
+    let tables = contest_tables(t, election, &election.view(), Viewer::Public);
+    let sentence = tables.is_empty().then(|| shown_sentence(t, &election.definition));
+    ShownElection { sentence, ..counts_for(t, election, tables) }
 }
 
-fn counts_for(election: &ElectionHandle, contests: Vec<ContestTable>) -> ShownElection {
+fn counts_for(t: Texts, election: &ElectionHandle, contests: Vec<ContestTable>) -> ShownElection {
     let view = election.view();
     ShownElection {
         slug: election.slug.to_string(),
         title: election.definition.title.clone(),
-        state: state_text(view.state, view.closes_at),
+        state: state_text(t, view.state, view.closes_at),
         state_class: view.state.as_str(),
         questions: Vec::new(),
         contests,
         sentence: None,
-        turnout: Turnout::new(&view.results),
+        turnout: Turnout::new(t, &view.results),
     }
 }
 
