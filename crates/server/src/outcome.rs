@@ -51,7 +51,7 @@ pub fn sentence(t: Texts, contest: &Contest, draw: Draw, results: &ContestResult
                 "outcome-rated",
                 [
                     ("average", average(t, outcome.points.unwrap_or(0), base).into()),
-                    ("highest", u64::from(highest).into()),
+                    ("highest", highest.into()),
                     ("n", base.into()),
                 ],
             )
