@@ -136,8 +136,10 @@ impl Sim {
                         Promise::OnlyCommitted.broken(format!("{answered:?} is for an act not in the log"))
                     })?;
                     refused::check_act(&expected, &answered)?;
-                    if let Err(error) = &answered {
-                        self.stats.note(&format!("act refused: {}", error.code()));
+                    match &answered {
+                        Err(error) => self.stats.note(&format!("act refused: {}", error.code())),
+                        Ok(acted) if acted.room.is_some() => self.stats.note("room act done"),
+                        Ok(_) => {}
                     }
                 }
                 (asked, answer) => {
