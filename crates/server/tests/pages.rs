@@ -111,7 +111,7 @@ fn settled(page: &str) -> String {
             ("datetime=\"", "\""),
             (" UTC", ""),
             ("127.0.0.1:", "/"),
-            ("data-room data-reload data-state=\"", "\""),
+            ("data-version=\"", "\""),
             ("<path d=\"M4 ", "\""),
             ("viewBox=\"0 0 4", "\""),
         ] {
