@@ -73,10 +73,19 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
 }
 
+/// The most that was ever resident at once.
+pub fn peak_bytes(pid: u32) -> Option<u64> {
+    status_kib(pid, "VmHWM:")
+}
+
 /// Of the anonymous part alone: what the program asked for, without mapped files.
 pub fn anonymous_bytes(pid: u32) -> Option<u64> {
+    status_kib(pid, "RssAnon:")
+}
+
+fn status_kib(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 

@@ -17,11 +17,14 @@ mod generator;
 mod histogram;
 mod http;
 mod machine;
+mod page;
 mod peers;
+mod phones;
 mod process;
 mod report;
 mod responder;
 mod restart;
+mod room;
 mod server;
 mod voter;
 mod votes;
@@ -63,12 +66,16 @@ enum What {
     Audit(restart::RestartArgs),
     /// Thousands of subscribers of one live feed.
     Feed(feed::FeedArgs),
+    /// A hall of phones: join, vote, receipt, result, through the pages.
+    Room(room::RoomArgs),
     /// PostgreSQL and Redis beside single votes, in turns.
     Peers(peers::PeersArgs),
     /// All of them.
     All,
     #[command(hide = true)]
     FeedClient(feed_client::FeedClientArgs),
+    #[command(hide = true)]
+    Phones(phones::PhonesArgs),
     #[command(hide = true)]
     Responder {
         #[arg(long)]
@@ -129,6 +136,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     match &args.what {
         What::Responder { listen } => responder::serve(*listen, |_| ())?,
         What::FeedClient(args) => feed_client::run(args)?,
+        What::Phones(args) => phones::run(args)?,
         what => {
             let context = Context::new(&args)?;
             let mut printer = Printer::new(args.json);
@@ -150,6 +158,7 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
         What::Restart(args) => add(restart::run(context, args)?),
         What::Audit(args) => add(restart::run_audit(context, args)?),
         What::Feed(args) => add(feed::run(context, args)?),
+        What::Room(args) => add(room::run(context, args)?),
         What::Peers(args) => add(peers::run(context, args)?),
         What::All => {
             for step in ALL {
@@ -157,7 +166,7 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
                 context.clear()?;
             }
         }
-        What::FeedClient(_) | What::Responder { .. } => {}
+        What::FeedClient(_) | What::Phones(_) | What::Responder { .. } => {}
     }
     Ok(())
 }
@@ -165,13 +174,14 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
 type Step = fn(&Context) -> anyhow::Result<Vec<Report>>;
 
 /// What `all` runs; ten million ballots are cast once for bulk, restart and audit.
-const ALL: [Step; 7] = [
+const ALL: [Step; 8] = [
     |context| Ok(vec![generator::run(context, &defaults())?]),
     |context| Ok(vec![apply::run(context, &defaults())?]),
     |context| Ok(vec![votes::run(context, &votes::VotesArgs { sessions: true, ..defaults() })?]),
     |context| restart::run_all(context, &defaults()),
     |context| Ok(vec![voter::run(context, &defaults())?]),
     |context| Ok(vec![feed::run(context, &defaults())?]),
+    |context| Ok(vec![room::run(context, &defaults())?]),
     |context| Ok(vec![peers::run(context, &defaults())?]),
 ];
 

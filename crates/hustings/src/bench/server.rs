@@ -31,12 +31,18 @@ pub struct Server {
 impl Server {
     /// Starts on `data`, which may hold a ledger already, and waits until votes are taken.
     pub fn start(data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(data, &[])
+    }
+
+    /// As [`Server::start`], with settings from the environment.
+    pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
         let address = free_address()?;
         let log = data.with_extension("log");
         let mut command = Command::new(program()?);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
         command.env("HUSTINGS_OFFICER_TOKEN", OFFICER_TOKEN).env("HUSTINGS_LIMIT", LIMITS);
+        command.envs(settings.iter().copied());
         command.env("HUSTINGS_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::options().create(true).append(true).open(&log)?);
         let began = clock::now();
