@@ -4,7 +4,7 @@ use crate::buckets::{Buckets, Rate};
 use crate::config::ServerConfig;
 use crate::cookies::Cookies;
 use crate::counters::Counters;
-use crate::feed::Feeds;
+use crate::feed::{Feeds, Present};
 use crate::limits::Limits;
 use crate::officers::Officers;
 use node::{Edge, Handle, Mailbox};
@@ -72,6 +72,8 @@ pub struct App {
     pub counters: Vec<Arc<Counters>>,
     pub connections: AtomicUsize,
     pub subscribers: Arc<AtomicUsize>,
+    /// Who follows which room.
+    pub present: Arc<Present>,
     pub record_downloads: Arc<Semaphore>,
     pub bulk_chunks: Arc<Semaphore>,
     /// Searches for a code, which read a whole tree.
@@ -95,6 +97,7 @@ impl App {
             counters: (0..workers).map(|_| Arc::default()).collect(),
             connections: AtomicUsize::new(0),
             subscribers: Arc::default(),
+            present: Arc::default(),
             record_downloads: Arc::new(Semaphore::new(limits.record_downloads_max)),
             bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),

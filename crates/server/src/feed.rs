@@ -9,6 +9,9 @@
 //! A slow reader skips frames and is never waited for. Between two groups of followers the worker looks after
 //! everybody else, so that ten thousand followers do not make a ballot wait for all of them.
 //!
+//! A room's feed names everything its pages are made of in a short `room` event, and carries figures of the one
+//! election on its screen only, so that a whole hall of phones can follow it.
+//!
 //! Ids are opaque and name what a snapshot was made of, so they resume at any node: who comes back with the
 //! newest gets nothing again, anybody else the newest at once.
 
@@ -23,12 +26,12 @@ use election::{Slug, Viewer};
 use hyper::body::{Body, Frame as BodyFrame};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use node::ElectionView;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,8 +39,10 @@ use tokio::time::Instant;
 
 /// Browsers come back after this long, and up to as much again, so that they do not come all at once.
 const RETRY_MS: u64 = 2_000;
-/// Elections of a room whose turnout its feed carries.
-const ROOM_SNAPSHOTS_MAX: usize = 12;
+/// Elections of a room whose state and turnout its feed carries: some 70 bytes each, in every frame.
+const ROOM_LINES_MAX: usize = 50;
+/// Comings and goings alone are news this often; with other news they go along at once.
+const CONNECTED_EVERY: Duration = Duration::from_secs(1);
 
 /// What is followed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +115,10 @@ impl Feeds {
 /// Answers a follower of `key`, who has seen `last_event_id` before.
 pub fn follow(app: &Arc<App>, key: FeedKey, last_event_id: Option<&str>) -> Result<Response, Problem> {
     let slot = SubscriberSlot::take(&app.subscribers, app.limits().subscribers_max)?;
+    let presence = match &key {
+        FeedKey::Room(code) => Some(Presence::begin(&app.present, code)),
+        FeedKey::Election(_) => None,
+    };
     let mut receiver = subscribe(app, key)?;
     let seen = receiver.borrow_and_update().clone();
     let retry = RETRY_MS + rand::random_range(0..=RETRY_MS);
@@ -124,6 +133,7 @@ pub fn follow(app: &Arc<App>, key: FeedKey, last_event_id: Option<&str>) -> Resu
         next: Box::pin(next_frame(receiver)),
         id: seen.id,
         _slot: slot,
+        _presence: presence,
     };
     let mut response = Response::new(axum::body::Body::new(body));
     let headers = response.headers_mut();
@@ -151,6 +161,48 @@ impl SubscriberSlot {
 impl Drop for SubscriberSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// How many follow each room on this node. Rooms that nobody follows take no place, and there are never more
+/// followers than [`SubscriberSlot`]s.
+#[derive(Debug, Default)]
+pub struct Present {
+    rooms: Mutex<BTreeMap<RoomCode, usize>>,
+}
+
+impl Present {
+    /// Followers of the room's feed now.
+    pub fn count(&self, code: &RoomCode) -> usize {
+        self.rooms().get(code).copied().unwrap_or(0)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomCode, usize>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One follower of a room; gone when dropped.
+#[derive(Debug)]
+struct Presence {
+    present: Arc<Present>,
+    code: RoomCode,
+}
+
+impl Presence {
+    fn begin(present: &Arc<Present>, code: &RoomCode) -> Self {
+        *present.rooms().entry(code.clone()).or_default() += 1;
+        Self { present: Arc::clone(present), code: code.clone() }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut rooms = self.present.rooms();
+        match rooms.get_mut(&self.code) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(rooms.remove(&self.code)),
+        }
     }
 }
 
@@ -223,7 +275,7 @@ async fn send(key: &FeedKey, change: impl Fn(&mut Frame)) -> usize {
 /// Where a feed's news comes from.
 enum Source {
     Election { election: Arc<node::ElectionHandle>, view: watch::Receiver<Arc<ElectionView>> },
-    Room(RoomCode),
+    Room { code: RoomCode, connected: Cell<(Instant, usize)> },
 }
 
 impl Source {
@@ -236,7 +288,8 @@ impl Source {
             }
             FeedKey::Room(code) => {
                 views::room(app, code.as_str())?;
-                Ok(Source::Room(code.clone()))
+                let connected = Cell::new((Instant::now(), app.present.count(code)));
+                Ok(Source::Room { code: code.clone(), connected })
             }
         }
     }
@@ -246,7 +299,7 @@ impl Source {
         match self {
             Source::Election { view, .. } => view.changed().await.is_ok(),
             // A room is made of many views; looking at them is cheaper than listening to all.
-            Source::Room(_) => {
+            Source::Room { .. } => {
                 tokio::time::sleep(pause).await;
                 true
             }
@@ -260,7 +313,13 @@ impl Source {
                 let id = format!("{:x}-{:x}", app.node.identity().epoch, view.position.0);
                 (id, snapshot_event(app, election, &view))
             }
-            Source::Room(code) => room_events(app, code),
+            Source::Room { code, connected } => {
+                let (looked_at, _) = connected.get();
+                if looked_at.elapsed() >= CONNECTED_EVERY {
+                    connected.set((Instant::now(), app.present.count(code)));
+                }
+                room_events(app, code, connected.get().1)
+            }
         };
         let bytes = Bytes::from(events.replace("\n\n", &format!("\nid: {id}\n\n")));
         Frame { id: id.into(), bytes, beat: 0, is_end: false }
@@ -276,21 +335,43 @@ fn snapshot_event(app: &App, election: &node::ElectionHandle, view: &ElectionVie
     format!("event: snapshot\ndata: {json}\n\n")
 }
 
-/// What a room's pages are made of, and the turnout of its first elections.
-fn room_events(app: &App, code: &RoomCode) -> (String, String) {
+/// What a room's pages are made of, and the figures of the election on its screen.
+fn room_events(app: &App, code: &RoomCode, connected: usize) -> (String, String) {
     let Ok(room) = views::room(app, code.as_str()) else {
         return ("gone".to_owned(), "event: room\ndata: {\"version\":\"gone\"}\n\n".to_owned());
     };
     let version = views::room_version(app, &room);
-    let mut events = format!("event: room\ndata: {{\"version\":\"{version}\"}}\n\n");
-    let mut id = version;
-    let shown = room.screen.election.iter().filter(|slug| !room.elections.contains(slug));
-    for slug in room.elections.iter().chain(shown).take(ROOM_SNAPSHOTS_MAX) {
-        if let Ok(election) = views::election(app, slug.as_str()) {
-            let view = election.view();
-            id.push_str(&format!("-{:x}", view.position.0));
-            events.push_str(&snapshot_event(app, &election, &view));
-        }
+    let elections = room.elections.iter().take(ROOM_LINES_MAX);
+    let views: Vec<_> = elections
+        .filter_map(|slug| app.node.election(slug.as_str()))
+        .map(|election| (election.view(), election))
+        .collect();
+    let lines = views.iter().map(|(view, election)| wire::RoomFeedElection {
+        slug: election.slug.as_str(),
+        state: view.state.as_str(),
+        voters: view.results.voters,
+        revealed: wire::revealed(&election.definition, view.curtain()),
+    });
+    let body = wire::RoomFeedBody {
+        version: &version,
+        pace: room.pace,
+        show: room.screen.show,
+        election: room.screen.election.as_ref().map(Slug::as_str),
+        locked: room.locked_at.is_some(),
+        connected,
+        elections: lines.collect(),
+    };
+    let json = serde_json::to_string(&body).expect("a room's lines always serialise");
+    let mut events = format!("event: room\ndata: {json}\n\n");
+    let mut id = format!("{version}-{connected:x}");
+    for (view, _) in &views {
+        id.push_str(&format!("-{:x}", view.results.voters));
+    }
+    let shown = room.screen.election.as_ref().and_then(|slug| app.node.election(slug.as_str()));
+    if let Some(election) = shown {
+        let view = election.view();
+        id.push_str(&format!("-{:x}", view.position.0));
+        events.push_str(&snapshot_event(app, &election, &view));
     }
     (id, events)
 }
@@ -312,6 +393,7 @@ struct FeedBody {
     next: NextFrame,
     id: Arc<str>,
     _slot: SubscriberSlot,
+    _presence: Option<Presence>,
 }
 
 impl Body for FeedBody {

@@ -341,6 +341,30 @@ pub struct RoomElection<'a> {
     pub state: &'static str,
 }
 
+/// What a room's feed says of the room: all that its pages are made of, and nothing that only an officer may see.
+#[derive(Serialize)]
+pub struct RoomFeedBody<'a> {
+    /// Changes when the room's pages have to be made anew: its screen, list, lock, states and reveals; not turnout.
+    pub version: &'a str,
+    pub pace: election::room::Pace,
+    pub show: election::room::Show,
+    pub election: Option<&'a str>,
+    pub locked: bool,
+    /// Followers of this feed on this node.
+    pub connected: usize,
+    pub elections: Vec<RoomFeedElection<'a>>,
+}
+
+/// One election in [`RoomFeedBody`].
+#[derive(Serialize)]
+pub struct RoomFeedElection<'a> {
+    pub slug: &'a str,
+    pub state: &'static str,
+    pub voters: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revealed: Option<bool>,
+}
+
 /// `GET …/ballot`; the receipt is written behind it.
 #[derive(Serialize)]
 pub struct VotedBody {

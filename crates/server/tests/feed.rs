@@ -69,9 +69,17 @@ impl Follower {
     }
 
     fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Event {
+        self.until_kind("snapshot", wanted)
+    }
+
+    fn until_room(&mut self, wanted: impl Fn(&Value) -> bool) -> Event {
+        self.until_kind("room", wanted)
+    }
+
+    fn until_kind(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Event {
         loop {
             let event = self.next().expect("the feed goes on");
-            if event.kind == "snapshot" && wanted(&event.json()) {
+            if event.kind == kind && wanted(&event.json()) {
                 return event;
             }
         }
@@ -194,24 +202,89 @@ fn snapshots_are_coalesced() {
 fn a_room_feed_says_when_its_screen_changes() {
     let site = Site::new();
     site.open(lunch("lunch", "at-close"));
-    let room = site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "elections": ["lunch"] })).json();
+    site.open(lunch("tea", "on-reveal"));
+    let room =
+        site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "elections": ["lunch", "tea"] })).json();
     let code = room["code"].as_str().unwrap();
     let mut follower = Follower::new(&site, site.request("GET", &format!("/r/{code}/events")));
     let first = follower.next().unwrap();
-    assert_eq!(first.kind, "room");
     let version = |event: &Event| event.json()["version"].as_str().unwrap().to_owned();
+    assert_eq!(
+        first.json(),
+        json!({ "version": version(&first), "pace": "own", "show": "lobby", "election": null, "locked": false,
+            "connected": 1, "elections": [
+                { "slug": "lunch", "state": "open", "voters": 0 },
+                { "slug": "tea", "state": "open", "voters": 0, "revealed": false } ] })
+    );
     let page = site.get(&format!("/r/{code}/screen")).text();
     assert!(page.contains(&format!("data-version=\"{}\"", version(&first))), "the page knows its version");
     site.vote("lunch", json!({ "meal": ["pizza"] }));
-    follower.until(|snapshot| snapshot["voters"] == 1);
+    let voted = follower.until_room(|room| room["elections"][0]["voters"] == 1);
+    assert_eq!(version(&voted), version(&first), "turnout makes no page anew");
     site.officer_post(&format!("/api/v1/rooms/{code}/screen"), json!({ "show": "black" }));
-    let changed = loop {
-        let event = follower.next().unwrap();
-        if event.kind == "room" && version(&event) != version(&first) {
-            break event;
-        }
-    };
+    let changed = follower.until_room(|room| room["show"] == "black");
+    assert_ne!(version(&changed), version(&first));
+    let mut newest = version(&changed);
     assert!(site.get(&format!("/r/{code}/screen")).text().contains(&version(&changed)));
+    for (path, wanted) in [
+        ("rooms/CODE/lock", json!({ "locked": true })),
+        ("elections/tea/reveal", json!({ "revealed": true })),
+        ("elections/tea/close", json!({ "state": "closed" })),
+    ] {
+        site.officer_post(&format!("/api/v1/{}", path.replace("CODE", code)), json!({}));
+        let holds = |room: &Value| {
+            let all = [&room["elections"][1], room];
+            let (name, value) = wanted.as_object().unwrap().iter().next().unwrap();
+            all.iter().any(|part| part[name] == *value)
+        };
+        let before = std::mem::replace(&mut newest, version(&follower.until_room(holds)));
+        assert_ne!(newest, before, "{path}");
+    }
+}
+
+#[test]
+fn a_room_feed_carries_figures_of_the_election_on_the_screen_only() {
+    let site = Site::new();
+    site.open(lunch("lunch", "live"));
+    site.open(lunch("tea", "live"));
+    let room =
+        site.officer_post("/api/v1/rooms", json!({ "title": "Hall", "elections": ["lunch", "tea"] })).json();
+    let code = room["code"].as_str().unwrap();
+    site.vote("lunch", json!({ "meal": ["pizza"] }));
+    site.officer_post(
+        &format!("/api/v1/rooms/{code}/screen"),
+        json!({ "show": "election", "election": "tea" }),
+    );
+    let mut follower = Follower::new(&site, site.request("GET", &format!("/r/{code}/events")));
+    site.vote("lunch", json!({ "meal": ["pizza"] }));
+    site.vote("tea", json!({ "meal": ["sushi"] }));
+    loop {
+        let event = follower.next().unwrap();
+        if event.kind == "room" {
+            assert!(!event.data.contains("counts"), "{}", event.data);
+            continue;
+        }
+        assert_eq!(event.json()["slug"], "tea");
+        if event.json()["contests"][0]["counts"][1]["votes"] == 1 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_room_feed_counts_its_followers() {
+    let site = Site::with(|config| config.limits.heartbeat_seconds = 1);
+    let code = |title: &str| {
+        let made = site.officer_post("/api/v1/rooms", json!({ "title": title })).json();
+        made["code"].as_str().unwrap().to_owned()
+    };
+    let (hall, annex) = (code("Hall"), code("Annex"));
+    let follow = |code: &str| Follower::new(&site, site.request("GET", &format!("/r/{code}/events")));
+    let (mut one, _other) = (follow(&hall), follow(&annex));
+    let two = follow(&hall);
+    one.until_room(|room| room["connected"] == 2);
+    drop(two);
+    one.until_room(|room| room["connected"] == 1);
 }
 
 #[test]
