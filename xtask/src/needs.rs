@@ -1,7 +1,7 @@
 //! What the suites need beyond Rust: how to see whether it is there, and how to get it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
@@ -26,6 +26,8 @@ pub enum Need {
     Linux,
     /// May mount a small file system: root, or in a user namespace where the system allows those.
     Mounting,
+    /// `ip`, and the right to make network namespaces, in a user namespace if need be.
+    Networks,
     Nightly,
     CargoFuzz,
 }
@@ -88,6 +90,7 @@ impl Need {
             Need::PythonPackages => "packages of tests/python",
             Need::Linux => "Linux",
             Need::Mounting => "root or user namespaces (to mount a small file system)",
+            Need::Networks => "iproute2 and network namespaces",
             Need::Nightly => "Rust nightly",
             Need::CargoFuzz => "cargo-fuzz",
         }
@@ -109,6 +112,7 @@ impl Need {
             Need::PythonPackages => same(&place.requirements(), &place.installed_requirements()),
             Need::Linux => cfg!(target_os = "linux"),
             Need::Mounting => can_mount(),
+            Need::Networks => can_network(),
             Need::Nightly => succeeds("cargo", &["+nightly", "--version"]),
             Need::CargoFuzz => succeeds("cargo", &["fuzz", "--version"]),
         }
@@ -122,6 +126,7 @@ impl Need {
             Need::Npm => &["npm"],
             Need::Python => &["python3"],
             Need::PythonVenv => &["python3-venv"],
+            Need::Networks => &["iproute2"],
             _ => &[],
         }
     }
@@ -247,6 +252,23 @@ fn can_mount() -> bool {
     let trial = ["sh", "-c", "mount -t tmpfs tmpfs /tmp"];
     let flags = if is_root() { &NAMESPACE[2..] } else { &NAMESPACE[..] };
     succeeds("unshare", &[flags, &trial].concat())
+}
+
+/// `program` in a network of its own that ends with it, able to make further ones: `ip netns` keeps them in `/run`,
+/// which is its own too.
+pub fn in_own_network(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    if !is_root() {
+        command.args(&NAMESPACE[..2]);
+    }
+    command.args(["--net", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh", program]);
+    command.args(arguments);
+    command
+}
+
+fn can_network() -> bool {
+    let mut trial = in_own_network("ip", &["netns", "add", "trial"]);
+    trial.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn is_root() -> bool {

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::counts::{self, Counts};
-use crate::needs::{Need, Place, able_to_mount, chromium};
+use crate::needs::{Need, Place, able_to_mount, chromium, in_own_network};
 
 /// A named part of the whole test run.
 #[derive(Debug)]
@@ -72,6 +72,21 @@ pub const SUITES: &[Suite] = &[
         needs: &[Need::CCompiler, Need::Node, Need::Npm, Need::NodePackages, Need::Chromium],
         only_full: false,
         steps: browser,
+    },
+    Suite {
+        name: "lan",
+        about: "a phone on the room's network: Chromium on another host, over plain HTTP, in network namespaces",
+        needs: &[
+            Need::CCompiler,
+            Need::Node,
+            Need::Npm,
+            Need::NodePackages,
+            Need::Chromium,
+            Need::Linux,
+            Need::Networks,
+        ],
+        only_full: false,
+        steps: lan,
     },
     Suite {
         name: "kill-loop",
@@ -169,17 +184,27 @@ fn python(place: &Place) -> Vec<Step> {
     vec![build(place), Step { command: pytest, reader: Reader::Pytest }]
 }
 
+const NODE_TESTS: [&str; 3] = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
+
 fn browser(place: &Place) -> Vec<Step> {
     let mut node = Command::new("node");
-    node.args(["--test", "--test-reporter=tap", "--test-concurrency=1"])
-        .arg("journeys")
-        .current_dir(place.browser_tests())
+    node.args(NODE_TESTS).arg("journeys");
+    vec![build(place), in_browser(place, node)]
+}
+
+fn lan(place: &Place) -> Vec<Step> {
+    let arguments = [&NODE_TESTS[..], &["lan"]].concat();
+    vec![build(place), in_browser(place, in_own_network("node", &arguments))]
+}
+
+fn in_browser(place: &Place, mut node: Command) -> Step {
+    node.current_dir(place.browser_tests())
         .env("HUSTINGS_BIN", binary(place))
         .env("HUSTINGS_SCREENSHOTS", place.target.join("screenshots"));
     if let Some(path) = chromium() {
         node.env("HUSTINGS_CHROMIUM", path);
     }
-    vec![build(place), Step { command: node, reader: Reader::Node }]
+    Step { command: node, reader: Reader::Node }
 }
 
 fn kill_loop(place: &Place) -> Vec<Step> {

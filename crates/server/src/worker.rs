@@ -271,6 +271,9 @@ async fn through_router(line: &Line, mut request: Request<Incoming>) -> Response
         response
             .headers_mut()
             .insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    } else if !caller.is_local {
+        // Browsers ignore it over plain HTTP from another host, and complain of it on every page.
+        response.headers_mut().remove("cross-origin-opener-policy");
     }
     response
 }

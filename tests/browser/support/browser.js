@@ -40,8 +40,7 @@ export function journey(test) {
 }
 
 /** Opens Chromium; it closes with the test. */
-export async function openBrowser(test) {
-  const executablePath = process.env.HUSTINGS_CHROMIUM ?? "/usr/bin/chromium";
+export async function openBrowser(test, executablePath = process.env.HUSTINGS_CHROMIUM ?? "/usr/bin/chromium") {
   const browser = await chromium.launch({ executablePath, args: FLAGS });
   test.after(() => browser.close());
   return browser;

@@ -9,6 +9,7 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const BINARY = process.env.HUSTINGS_BIN ?? path.resolve(HERE, "../../../target/debug/hustings");
 const START_MS = 20_000;
 const STOP_MS = 15_000;
+const ADDRESS = /http:\/\/\d+\.\d+\.\d+\.\d+:\d+/;
 export const OFFICER_TOKEN = "an-officer-token-for-the-tests-only";
 
 /** A fresh folder that is removed when the test ends. */
@@ -33,7 +34,8 @@ export function run(...args) {
 /** Starts `hustings demo` on a free port; ends it with the test. */
 export async function startDemo(test, ...args) {
   const data = path.join(await folder(test), "data");
-  return start(test, ["demo", "--listen", "127.0.0.1:0", "--data", data, ...args]);
+  const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+  return start(test, ["demo", ...listen, "--data", data, ...args]);
 }
 
 /** Starts `hustings serve` on a free port; ends it with the test. */
@@ -55,9 +57,9 @@ async function start(test, args) {
   });
   await waitFor(() => {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${server.output}`);
-    return /http:\/\/127\.0\.0\.1:\d+/.test(server.output);
+    return ADDRESS.test(server.output);
   }, `an address in the output of hustings ${args[0]}`, () => server.output);
-  server.base = server.output.match(/http:\/\/127\.0\.0\.1:\d+/)[0];
+  server.base = server.output.match(ADDRESS)[0];
   await waitFor(async () => (await fetch(`${server.base}/readyz`).catch(() => ({}))).ok, "readyz");
   server.get = (where) => api(server, "GET", where);
   server.post = (where, body) => api(server, "POST", where, body);
