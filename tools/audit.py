@@ -146,8 +146,9 @@ ACTS = {  # Fields after `by`, the states it is allowed in, and the one it leads
     "published": ({"result": HEX32}, {"closed"}, "published"), "cancelled": ({"reason": ANY}, RUNNING, "cancelled"),
     "epoch": ({"epoch": U32, "reason": {"restored", "recovered"}, **NODE}, OPENED, None)}
 HEAD = {"id": ID, "title": text(1, 300), "description?": text(0, 10000)}
+PHOTO = text(1, 2000, r"(?=https?://|/pictures/[0-9a-f]{64}\.(?:png|jpg|webp)\Z)")
 LINK, CHOOSE = text(1, 2000, "(?=https?://|/(?!/))"), {"min": (0, 1000), "max": (1, 1000)}
-CHOICE = {"id": ID, "name": text(1, 200), "description?": text(0, 10000), "party?": text(0, 200), "photo?": LINK, "link?": LINK}
+CHOICE = {"id": ID, "name": text(1, 200), "description?": text(0, 10000), "party?": text(0, 200), "photo?": PHOTO, "link?": LINK}
 ELECT = {**HEAD, "method": {"plurality", "approval"}, "choose": CHOOSE, "seats": (1, 1000), "order?": {"shuffled"},
          "choices": [CHOICE, 1, 1000]}
 RATING = {**HEAD, "method": {"rating"}, "choose": CHOOSE, "choices": [{**CHOICE, "id": "0|[1-9][0-9]?|100"}, 2, 11]}

@@ -747,7 +747,7 @@ fn check_choice(at: &str, index: usize, raw: RawChoice) -> Result<Choice, Defini
     check_text(&format!("{at}.name"), &table.name, 1, NAME_CHARS_MAX)?;
     check_optional(&format!("{at}.description"), table.description.as_deref(), DESCRIPTION_CHARS_MAX)?;
     check_optional(&format!("{at}.party"), table.party.as_deref(), NAME_CHARS_MAX)?;
-    check_link(&format!("{at}.photo"), table.photo.as_deref())?;
+    check_photo(&format!("{at}.photo"), table.photo.as_deref())?;
     check_link(&format!("{at}.link"), table.link.as_deref())?;
     let id = table.id.or_else(|| slugify(&table.name)).unwrap_or_else(|| format!("choice-{}", index + 1));
     check_id(&format!("{at}.id"), &id)?;
@@ -972,13 +972,40 @@ fn check_optional(field: &str, text: Option<&str>, chars_max: usize) -> Result<(
     text.map_or(Ok(()), |text| check_text(field, text, 0, chars_max))
 }
 
-/// Links and pictures lead to the web or to a path on this server; nothing that a browser would run.
+/// Links lead to the web or to a path on this server; nothing that a browser would run.
 fn check_link(field: &str, link: Option<&str>) -> Result<(), DefinitionError> {
     let Some(link) = link else { return Ok(()) };
     check_text(field, link, 1, LINK_CHARS_MAX)?;
     let is_web = ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme));
     let is_path = link.starts_with('/') && !link.starts_with("//");
     if is_web || is_path { Ok(()) } else { Err(invalid(field, "must begin with https://, http:// or /")) }
+}
+
+/// Endings of pictures that a server keeps, see [`is_picture_path`].
+pub const PICTURE_ENDINGS: [&str; 3] = ["png", "jpg", "webp"];
+
+/// Whether this is the path of a picture that a server keeps, named by its content:
+/// `/pictures/` ‖ SHA-256 in hex ‖ `.png`, `.jpg` or `.webp`. Only such pictures are shown.
+pub fn is_picture_path(path: &str) -> bool {
+    let named = path.strip_prefix("/pictures/").and_then(|name| name.split_once('.'));
+    named.is_some_and(|(hash, ending)| {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        hash.len() == 64 && hash.bytes().all(is_digit) && PICTURE_ENDINGS.contains(&ending)
+    })
+}
+
+/// A picture of a choice: one of the server's own, or one elsewhere on the web, which stands in the definition and is
+/// shown to nobody: fetching it would tell another host who is voting.
+fn check_photo(field: &str, photo: Option<&str>) -> Result<(), DefinitionError> {
+    let Some(photo) = photo else { return Ok(()) };
+    check_text(field, photo, 1, LINK_CHARS_MAX)?;
+    let is_web = ["https://", "http://"].iter().any(|scheme| photo.starts_with(scheme));
+    if is_web || is_picture_path(photo) {
+        return Ok(());
+    }
+    let message = "must be the path of a picture on this server, /pictures/… as `hustings picture add` prints it, \
+                   or begin with https:// or http://, which is kept and not shown";
+    Err(invalid(field, message))
 }
 
 /// `numerator/denominator` with 1 <= numerator <= denominator <= 1,000,000.

@@ -699,7 +699,8 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
         fault(r#""contest":[{"title":"T","method":"stv","choices":["A"]}]"#),
         fault(r#""contest":[{"title":"T","choices":["A","a"]}]"#),
         fault(r#""contest":[{"title":"T","choices":["A"],"choose":{"min":2,"max":1}}]"#),
-        fault(r#""contest":[{"title":"T","choices":[{"name":"A","photo":"javascript:alert(1)"}]}]"#),
+        fault(r#""contest":[{"title":"T","choices":[{"name":"A","photo":"/ann.png"}]}]"#),
+        fault(r#""contest":[{"title":"T","choices":[{"name":"A","link":"javascript:alert(1)"}]}]"#),
         fault(r#""contest":[{"title":"T","method":"rating","choices":["1","2","2"]}]"#),
         fault(r#""contest":[{"title":"T","method":"rating","choices":["2","1"]}]"#),
         fault(r#""contest":[{"title":"T","method":"rating","choices":["1","good"]}]"#),
@@ -727,7 +728,8 @@ fn what_this_build_does_not_honour_is_refused_by_name() {
     not_supported contest[0].method: `contest[0].method`: `stv` is not supported by this version
     invalid_definition contest[0].choices[1]: `contest[0].choices[1]`: `a` is there twice; give each choice its own name or id
     invalid_definition contest[0].choose: `contest[0].choose`: min and max must be 0 <= min <= max <= 1, max at least 1
-    invalid_definition contest[0].choices[0].photo: `contest[0].choices[0].photo`: must begin with https://, http:// or /
+    invalid_definition contest[0].choices[0].photo: `contest[0].choices[0].photo`: must be the path of a picture on this server, /pictures/… as `hustings picture add` prints it, or begin with https:// or http://, which is kept and not shown
+    invalid_definition contest[0].choices[0].link: `contest[0].choices[0].link`: must begin with https://, http:// or /
     invalid_definition contest[0].choices[2]: `contest[0].choices[2]`: `2` is there twice; give each choice its own name or id
     invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free
     invalid_definition contest[0].choices: `contest[0].choices`: a rating's levels have whole numbers 0 to 100 as ids, ascending; their names are free

@@ -11,6 +11,11 @@ function start(scope) {
   const root = scope.querySelector("[data-events]");
   if (root) follow(root);
   for (const button of scope.querySelectorAll("[data-copy]")) offerCopy(button);
+  for (const button of scope.querySelectorAll("[data-print]")) offer(button, () => print());
+  for (const button of scope.querySelectorAll("[data-mute]")) offerMute(button);
+  for (const set of scope.querySelectorAll("[data-max]")) limitMarks(set);
+  for (const form of scope.querySelectorAll("form[data-send]")) sendInPlace(form);
+  for (const time of scope.querySelectorAll("time[datetime]")) showTime(time);
 }
 
 // --- The feed ---------------------------------------------------------------------------------------------------
@@ -32,9 +37,9 @@ function follow(root) {
     newest = snapshot;
     newestAt = heardAt;
     frame ||= requestAnimationFrame(() => { frame = 0; show(root, newest); });
-    if (Date.now() - announcedAt > 15_000) {
+    if (Date.now() - announcedAt > 15_000 && !isMuted()) {
       announcedAt = Date.now();
-      put(document.querySelector("[data-live=spoken]"), plural("voted", newest.voters));
+      announce(plural(root.querySelector("[data-voted]")?.dataset.voted ?? texts.voted, newest.voters));
     }
   });
   source.addEventListener("room", (event) => {
@@ -43,6 +48,7 @@ function follow(root) {
     set("connected", number(room.connected ?? 0));
     for (const { slug, voters } of room.elections ?? []) set(`voters:${slug}`, number(voters));
     if (root.dataset.version && room.version !== root.dataset.version) refresh();
+    if ("followRoom" in root.dataset) goAlong(root, room);
   });
   ticking = setInterval(tell, 1000);
 
@@ -60,6 +66,19 @@ function follow(root) {
   }
 }
 
+/** Where an officer leads: to the election that comes on the screen; and the news of this one while it is not there. */
+function goAlong(root, { show, election, elections = [] }) {
+  const { slug, followRoom } = root.dataset;
+  if (show === "election" && election !== slug && election !== followRoom) {
+    setTimeout(() => location.assign(`/e/${election}`), Math.random() * 1500);
+    root.dataset.followRoom = election;
+  }
+  const own = elections.find((line) => line.slug === slug);
+  const news = own && `${own.state} ${own.revealed}`;
+  if (election !== slug && root.news && root.news !== news) refresh();
+  root.news = news;
+}
+
 /** A feed that the server refused is asked for again after a while, not at once by everybody. */
 function comeBack(root) {
   setTimeout(() => follow(root), 3000 + Math.random() * 5000);
@@ -67,32 +86,36 @@ function comeBack(root) {
 
 function show(root, snapshot) {
   const isHidden = root.dataset.counts === "hidden";
-  if (snapshot.counts_visible && isHidden && root.querySelector("[data-results]")) reveal(root, snapshot);
-  else if (root.dataset.counts && isHidden === snapshot.counts_visible) refresh();
+  const turns = root.dataset.counts && isHidden === snapshot.counts_visible;
+  if (turns && !root.querySelector("[data-results]")) refresh();
   if (snapshot.state !== root.dataset.state) changeState(root, snapshot);
   // What only its voters may see is not in the public feed: the page is asked for again now and then.
   if (root.dataset.own && String(snapshot.ballots) !== root.dataset.own) refresh(8000);
+  for (const node of root.querySelectorAll("[data-voted]")) put(node, plural(node.dataset.voted, snapshot.voters));
+  if (snapshot.closes_at) showClosing(snapshot);
   set("ballots", number(snapshot.ballots));
   set("voters", number(snapshot.voters));
   set(`voters:${snapshot.slug}`, number(snapshot.voters));
   for (const bar of document.querySelectorAll("[data-turnout]")) bar.setAttribute("width", `${Math.min(100, (snapshot.voters * 100) / Math.max(1, Number(bar.dataset.turnout)))}%`);
   for (const contest of snapshot.contests ?? []) showContest(root, contest);
+  if (turns) unveil(root, snapshot.counts_visible);
 }
 
-/** The result came inside the feed: the page has its table already, and nothing has to be asked for. */
-function reveal(root, snapshot) {
-  root.dataset.counts = "shown";
-  for (const node of root.querySelectorAll("[data-results]")) node.hidden = false;
-  for (const node of root.querySelectorAll("[data-before-results]")) node.hidden = true;
-  announce(root.querySelector("[data-outcome]")?.textContent ?? "");
+/** The result came inside the feed, or is hidden again: the page has its tables already, and asks for nothing. */
+function unveil(root, isShown) {
+  root.dataset.counts = isShown ? "shown" : "hidden";
+  delete root.dataset.own;
+  for (const node of root.querySelectorAll("[data-results]")) node.hidden = !isShown;
+  for (const node of root.querySelectorAll("[data-before-results]")) node.hidden = isShown;
+  if (isShown) announce(root.querySelector("[data-outcome]")?.textContent ?? "");
+  else for (const node of root.querySelectorAll("[data-votes], [data-share], [data-blank]")) node.textContent = "";
 }
 
 function changeState(root, snapshot) {
-  const warning = document.querySelector("[data-live=warning]");
-  if (warning) {
-    warning.hidden = false;
-    const key = snapshot.state === "open" ? "warnOpen" : snapshot.state === "paused" ? "warnPaused" : "warnClosed";
-    put(warning, texts[key], true);
+  if (document.querySelector("[data-live=warning]")) {
+    warn(texts[{ open: "warnOpen", paused: "warnPaused" }[snapshot.state] ?? "warnClosed"]);
+    const onwards = document.querySelector("[data-after-close]");
+    if (onwards) onwards.hidden = !OVER.includes(snapshot.state);
   } else if (OVER.includes(snapshot.state) && root.querySelector("[data-results]")) {
     // All that such a page shows of the end is in the feed.
     const chip = document.querySelector("[data-live=state]");
@@ -106,9 +129,12 @@ function changeState(root, snapshot) {
 
 function showContest(root, contest) {
   const outcome = contest.outcome;
-  if (outcome) put(root.querySelector(`[data-outcome="${contest.id}"]`), outcome.texts?.[language] ?? outcome.sentence);
+  const sentence = root.querySelector(`[data-outcome="${contest.id}"]`);
+  const total = contest.counts?.reduce((sum, row) => sum + row.votes, 0);
+  put(sentence, outcome ? outcome.texts?.[language] ?? outcome.sentence
+    : total && sentence?.dataset.rated ? rated(sentence.dataset.rated, contest.counts, total)
+    : sentence?.dataset.without ?? "");
   if (!contest.counts) return;
-  const total = contest.counts.reduce((sum, row) => sum + row.votes, 0);
   const most = Math.max(1, ...contest.counts.map((row) => row.votes));
   for (const { choice, votes } of contest.counts) {
     const row = root.querySelector(`[data-row="${contest.id}/${choice}"]`);
@@ -119,6 +145,13 @@ function showContest(root, contest) {
     row.querySelector("[data-bar]")?.setAttribute("width", `${(votes * 100) / most}%`);
   }
   put(root.querySelector(`[data-blank="${contest.id}"]`), number(contest.blank ?? 0));
+}
+
+/** A rating's average while voting goes on, rounded half up to a tenth, as the server writes it. */
+function rated(forms, counts, total) {
+  const points = counts.reduce((sum, row) => sum + row.choice * row.votes, 0);
+  const tenths = Math.floor((20 * points + total) / (2 * total));
+  return fill(plural(forms, total), { average: decimal(tenths) });
 }
 
 // --- Pages that have become others ------------------------------------------------------------------------------
@@ -141,18 +174,22 @@ async function takeOver(attempt) {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
     if (response.status >= 500) throw new Error(response.statusText);
     if (response.redirected) { location.replace(response.url); return; }
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const focused = document.activeElement?.id;
-    document.title = page.title;
-    document.body.className = page.body.className;
-    document.querySelector("main").replaceWith(page.querySelector("main"));
+    become(await response.text());
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    for (const time of document.querySelectorAll("main time[datetime]")) showTime(time);
     refreshing = false;
-    start(document.querySelector("main"));
   } catch {
     setTimeout(takeOver, Math.min(10_000, 500 * attempt) + Math.random() * 1000, attempt + 1);
   }
+}
+
+/** Takes over another page's <main>. */
+function become(html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  document.title = page.title;
+  document.body.className = page.body.className;
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+  start(document.querySelector("main"));
 }
 
 // --- Voting -----------------------------------------------------------------------------------------------------
@@ -171,27 +208,45 @@ function limitMarks(set) {
   look();
 }
 
-/** Sends a form without leaving the page, so that a lost connection leaves it there, to be sent again as it is. */
+/**
+ * Sends a form without leaving the page, so that a lost connection leaves it there, to be sent again as it is. A server
+ * that is full is asked again by itself: the form carries a key, and counts once however often it comes.
+ */
 function sendInPlace(form) {
-  form.addEventListener("submit", async (event) => {
+  const line = form.querySelector("[data-sending]");
+  let tries = 0, isSending = false;
+  form.addEventListener("submit", (event) => {
     if (event.submitter?.hasAttribute("formaction")) return;
     event.preventDefault();
-    const line = form.querySelector("[data-sending]");
-    const buttons = form.querySelectorAll("button");
-    for (const button of buttons) button.setAttribute("aria-disabled", "true");
+    tries = 0;
+    send();
+  });
+
+  async function send() {
+    if (isSending) return;
+    isSending = true;
     say(texts.sending);
     try {
-      const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-      if (response.redirected) { location.assign(response.url); return; }
-      document.open();
-      document.write(await response.text());
-      document.close();
+      const body = new URLSearchParams(new FormData(form));
+      const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(20_000) });
+      const seconds = Number(response.headers.get("retry-after")) || 0;
+      if (seconds && tries++ < 5) {
+        say(fill(texts.busy, { seconds }));
+        setTimeout(send, seconds * 1000 + Math.random() * 1000);
+      } else if (response.redirected) {
+        location.assign(response.url);
+      } else {
+        become(await response.text());
+        scrollTo(0, 0);
+        document.querySelector("main").focus();
+      }
     } catch {
       say(texts.notSent);
-      for (const button of buttons) button.removeAttribute("aria-disabled");
     }
-    function say(text) { line.hidden = false; line.textContent = text; }
-  });
+    isSending = false;
+  }
+
+  function say(text) { line.hidden = false; line.textContent = text; }
 }
 
 // --- Small things -----------------------------------------------------------------------------------------------
@@ -204,6 +259,14 @@ function put(node, text, mayBeInForm = false) {
   if (node && node.textContent !== text && (mayBeInForm || !node.closest("form"))) node.textContent = text;
 }
 
+/** Shown and read out at once where a ballot is filled in; elsewhere read out. */
+function warn(text) {
+  const place = document.querySelector("[data-live=warning]");
+  if (!place) return announce(text);
+  place.hidden = false;
+  put(place, text);
+}
+
 /** Read out by screen readers. */
 function announce(text) {
   put(document.querySelector("[data-live=spoken]"), text);
@@ -213,8 +276,8 @@ function fill(text, values) {
   return (text ?? "").replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
-function plural(name, count) {
-  const forms = JSON.parse(texts[name] ?? "{}");
+function plural(json, count) {
+  const forms = JSON.parse(json);
   return fill(forms[new Intl.PluralRules(language).select(count)] ?? forms.other, { n: number(count) });
 }
 
@@ -226,24 +289,35 @@ function number(value) {
 /** In tenths of a percent, rounded half up, as the server writes it. */
 function share(part, whole) {
   const tenths = Math.floor((part * 2000 + whole) / (whole * 2));
-  const mark = ["de", "fr"].includes(language) ? "," : ".";
-  return `${Math.floor(tenths / 10)}${tenths % 10 ? mark + (tenths % 10) : ""} %`;
+  return `${tenths % 10 ? decimal(tenths) : tenths / 10} %`;
 }
 
-/** The reader's own zone, and what the server wrote beside it. */
+function decimal(tenths) {
+  return `${Math.floor(tenths / 10)}${["de", "fr"].includes(language) ? "," : "."}${tenths % 10}`;
+}
+
+/** The reader's own zone, and UTC beside it where that differs; of today only the hour. */
 function showTime(time) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.valueOf()) || time.dataset.own) return;
-  time.dataset.own = time.textContent;
-  const own = at.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
-  time.textContent = time.hasAttribute("data-with-utc") ? `${own} (${time.dataset.own})` : own;
+  time.dataset.own = "shown";
+  const isToday = at.toDateString() === new Date().toDateString();
+  const own = at.toLocaleString(language, { dateStyle: isToday ? undefined : "medium", timeStyle: "short" });
+  const utc = isToday ? time.textContent.replace(/^\S+ /, "") : time.textContent;
+  const needsUtc = time.hasAttribute("data-with-utc") && at.getTimezoneOffset() !== 0;
+  time.textContent = needsUtc ? `${own} (${utc})` : time.hasAttribute("data-with-utc") ? `${own} UTC` : own;
 }
 
 /** What is left until a closing time, from the server's clock as it was when the page was made. */
 const loadedAt = performance.now();
+let isWarned = false;
 function countDown() {
   for (const node of document.querySelectorAll("[data-closes-in-ms]")) {
     const left = Math.max(0, Math.ceil((Number(node.dataset.closesInMs) - (performance.now() - loadedAt)) / 1000));
+    if (left > 0 && left <= 60 && !isWarned) {
+      isWarned = true;
+      warn(texts.warnMinute);
+    }
     const text = left >= 3600 ? `${Math.floor(left / 3600)}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}` : `${Math.floor(left / 60)}:${two(left % 60)}`;
     put(node, text, true);
   }
@@ -253,16 +327,47 @@ function two(part) {
   return String(part).padStart(2, "0");
 }
 
+/** The closing time as it is now: officers extend it. */
+function showClosing({ closes_at, at }) {
+  for (const node of document.querySelectorAll("[data-closes-in-ms]")) {
+    node.dataset.closesInMs = Date.parse(closes_at) - Date.parse(at) + performance.now() - loadedAt;
+  }
+  for (const time of document.querySelectorAll("time[data-closes]")) {
+    if (Date.parse(time.dateTime) === Date.parse(closes_at)) continue;
+    time.dateTime = closes_at;
+    time.textContent = `${closes_at.slice(0, 10)} ${closes_at.slice(11, 16)} UTC`;
+    delete time.dataset.own;
+    showTime(time);
+  }
+}
+
+/** A button that only a script can do something with. */
+function offer(button, act) {
+  button.hidden = false;
+  button.addEventListener("click", act);
+}
+
 function offerCopy(button) {
   if (!navigator.clipboard) return;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
+  offer(button, async () => {
     await navigator.clipboard.writeText(button.dataset.copy);
     button.textContent = texts.copied;
+    announce(texts.copied);
+  });
+}
+
+/** The turnout is read out now and then, unless that is switched off for as long as the tab lives. */
+function isMuted() {
+  return sessionStorage.getItem("muted") === "true";
+}
+
+function offerMute(button) {
+  const look = () => button.setAttribute("aria-pressed", isMuted());
+  look();
+  offer(button, () => {
+    sessionStorage.setItem("muted", !isMuted());
+    look();
   });
 }
 
 start(document);
-for (const time of document.querySelectorAll("time[datetime]")) showTime(time);
-for (const set of document.querySelectorAll("[data-max]")) limitMarks(set);
-for (const form of document.querySelectorAll("form[data-send]")) sendInPlace(form);

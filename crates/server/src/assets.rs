@@ -40,22 +40,37 @@ pub struct Assets {
 }
 
 pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
-    style: asset("hustings", "css", "text/css; charset=utf-8", include_bytes!("../assets/hustings.css")),
-    screen_style: asset("screen", "css", "text/css; charset=utf-8", include_bytes!("../assets/screen.css")),
+    style: asset("hustings", "css", "text/css; charset=utf-8", &include_bytes!("../assets/hustings.css")[..]),
+    screen_style: asset(
+        "screen",
+        "css",
+        "text/css; charset=utf-8",
+        &include_bytes!("../assets/screen.css")[..],
+    ),
     officer_style: asset(
         "officer",
         "css",
         "text/css; charset=utf-8",
-        include_bytes!("../assets/officer.css"),
+        &include_bytes!("../assets/officer.css")[..],
     ),
-    script: asset("live", "js", "text/javascript; charset=utf-8", include_bytes!("../assets/live.js")),
-    icon: asset("mark", "svg", "image/svg+xml", include_bytes!("../assets/mark.svg")),
+    script: asset("live", "js", "text/javascript; charset=utf-8", lean(include_str!("../assets/live.js"))),
+    icon: asset("mark", "svg", "image/svg+xml", &include_bytes!("../assets/mark.svg")[..]),
 });
 
-fn asset(stem: &str, ending: &str, content_type: &'static str, bytes: &'static [u8]) -> Asset {
-    let hash = proof::sha256(&[bytes]).to_hex();
+fn asset(stem: &str, ending: &str, content_type: &'static str, bytes: impl Into<Bytes>) -> Asset {
+    let bytes = bytes.into();
+    let hash = proof::sha256(&[&bytes]).to_hex();
     let path = format!("/assets/{stem}-{}.{ending}", &hash[..16]);
-    Asset { path, content_type, bytes: Bytes::from_static(bytes), gzip: gzip(bytes) }
+    Asset { path, content_type, gzip: gzip(&bytes), bytes }
+}
+
+/// A script without indentation and without lines of comment alone: phones need neither. Nothing else is touched, so a
+/// script may not have text that goes over several lines.
+fn lean(script: &str) -> Vec<u8> {
+    let lines = script.lines().map(str::trim);
+    let is_comment = |line: &&str| ["//", "/*", "*"].iter().any(|start| line.starts_with(start));
+    let lines = lines.filter(|line| !line.is_empty() && !is_comment(line));
+    lines.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes()
 }
 
 fn gzip(bytes: &[u8]) -> Bytes {
@@ -97,6 +112,8 @@ mod tests {
     #[test]
     fn the_script_stays_small_and_pages_have_no_inline_code() {
         assert!(ASSETS.script.bytes.len() < 15 * 1024);
+        let script = include_str!("../assets/live.js");
+        assert!(script.lines().all(|line| line.matches('`').count() % 2 == 0), "text over several lines");
         let templates = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap();
         for template in templates {
             let path = template.unwrap().path();

@@ -328,7 +328,9 @@ impl Source {
 
 /// The public figures as one event.
 fn snapshot_event(app: &App, election: &node::ElectionHandle, view: &ElectionView) -> String {
-    let mut body = wire::ResultsBody::new(&views::figures(election, view, Viewer::Public));
+    let figures = views::figures(election, view, Viewer::Public);
+    let mut body = wire::ResultsBody::new(&figures);
+    body.translate(&figures);
     body.at = app.node.now().to_string();
     body.checkpoint = view.checkpoint.as_deref();
     let json = serde_json::to_string(&body).expect("figures always serialise");

@@ -178,6 +178,13 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
+/// As templates hand a text over.
+impl<'a> From<&&'a str> for Value<'a> {
+    fn from(text: &&'a str) -> Self {
+        Value::Text(Cow::Borrowed(text))
+    }
+}
+
 impl<'a> From<&'a String> for Value<'a> {
     fn from(text: &'a String) -> Self {
         Value::Text(Cow::Borrowed(text))
@@ -220,15 +227,29 @@ impl Texts {
     /// A sentence around the number `n` for each of the language's plurals, as JSON, `{n}` standing for the number:
     /// what the script needs to say it again with a number that came in later.
     pub fn plurals(&self, id: &str) -> String {
+        self.plurals_around(id, |_, sample| self.with(id, "n", sample))
+    }
+
+    /// As [`Texts::plurals`], of a sentence with one more number that stays, `name`.
+    pub fn plurals_of(&self, id: &str, name: &'static str, number: u64) -> String {
+        // A text stands for the number meanwhile, so that a sample is not taken for it.
+        const PLACE: &str = "\u{1}";
+        let say = |id: &str, sample: u64| self.fill(id, [("n", sample.into()), (name, PLACE.into())]);
+        self.plurals_around(id, say).replace("\\u0001", &self.number(&number))
+    }
+
+    /// As [`Texts::plurals`], of whatever `say` makes of `id` and a sample. A sample is taken for the number wherever
+    /// it stands.
+    pub fn plurals_around(&self, id: &str, say: impl Fn(&str, u64) -> String) -> String {
         let samples: &[(&str, u64)] = match self.0 {
-            Language::English | Language::German => &[("one", 1), ("other", 7)],
-            Language::French => &[("one", 1), ("many", 1_000_000), ("other", 7)],
+            Language::English | Language::German => &[("one", 1), ("other", 7007)],
+            Language::French => &[("one", 1), ("many", 1_000_000), ("other", 7007)],
             Language::Arabic => {
-                &[("zero", 0), ("one", 1), ("two", 2), ("few", 3), ("many", 11), ("other", 100)]
+                &[("zero", 0), ("one", 1), ("two", 2), ("few", 7003), ("many", 7011), ("other", 7000)]
             }
         };
         let texts = samples.iter().map(|(plural, sample)| {
-            let text = self.with(id, "n", *sample).replace(&self.0.number(*sample), "{n}");
+            let text = say(id, *sample).replace(&self.0.number(*sample), "{n}");
             (*plural, serde_json::Value::String(text))
         });
         serde_json::to_string(&texts.collect::<std::collections::BTreeMap<_, _>>())

@@ -3,7 +3,7 @@
 //! The English one is the record's own, word for word; the others say the same.
 
 use crate::language::{Language, Texts, Value};
-use election::definition::{Contest, Draw};
+use election::definition::{Contest, Draw, Method};
 use election::methods::OutcomeKind;
 use election::results::ContestResults;
 
@@ -46,15 +46,8 @@ pub fn sentence(t: Texts, contest: &Contest, draw: Draw, results: &ContestResult
             t.fill(id, [("yes", yes.into()), ("base", base.into()), ("needed", needed.into())])
         }
         OutcomeKind::Rated => {
-            let highest = contest.choices.last().and_then(|choice| choice.level()).unwrap_or(0);
-            t.fill(
-                "outcome-rated",
-                [
-                    ("average", average(t, outcome.points.unwrap_or(0), base).into()),
-                    ("highest", highest.into()),
-                    ("n", base.into()),
-                ],
-            )
+            let average = average(t, outcome.points.unwrap_or(0).into(), base.into());
+            rated(t, average, highest(contest).to_string(), base)
         }
         OutcomeKind::NoQuorum => {
             t.fill("outcome-no-quorum", [("cast", base.into()), ("needed", needed.into())])
@@ -62,10 +55,37 @@ pub fn sentence(t: Texts, contest: &Contest, draw: Draw, results: &ContestResult
     })
 }
 
+/// A rating's average while voting goes on; `None` for other methods, and before the first rating.
+pub fn average_so_far(t: Texts, contest: &Contest, results: &ContestResults) -> Option<String> {
+    let ratings: u64 = results.counts.iter().map(|count| count.votes).sum();
+    if contest.method != Method::Rating || ratings == 0 {
+        return None;
+    }
+    let levels = contest.choices.iter().map(|choice| u128::from(choice.level().unwrap_or(0)));
+    let points = levels.zip(&results.counts).map(|(level, count)| level * u128::from(count.votes)).sum();
+    Some(rated(t, average(t, points, ratings.into()), highest(contest).to_string(), ratings))
+}
+
+/// The sentence of a rating's average for each plural of its ratings, as JSON, `{average}` standing for the average.
+pub fn rated_forms(t: Texts, contest: &Contest) -> String {
+    // A text stands for the highest level meanwhile, so that a sample is not taken for a part of it.
+    const PLACE: &str = "\u{1}";
+    let say = |_: &str, ratings: u64| rated(t, "{average}".to_owned(), PLACE.to_owned(), ratings);
+    t.plurals_around("outcome-rated", say).replace("\\u0001", &highest(contest).to_string())
+}
+
+fn rated(t: Texts, average: String, highest: String, ratings: u64) -> String {
+    t.fill("outcome-rated", [("average", average.into()), ("highest", highest.into()), ("n", ratings.into())])
+}
+
+fn highest(contest: &Contest) -> u64 {
+    contest.choices.last().and_then(|choice| choice.level()).unwrap_or(0)
+}
+
 /// Rounded half up to tenths, as the record has it.
-fn average(t: Texts, points: u64, ratings: u64) -> String {
-    let ratings = u128::from(ratings.max(1));
-    let tenths = (20 * u128::from(points) + ratings) / (2 * ratings);
+fn average(t: Texts, points: u128, ratings: u128) -> String {
+    let ratings = ratings.max(1);
+    let tenths = (20 * points + ratings) / (2 * ratings);
     format!("{}{}{}", tenths / 10, t.0.decimal_mark(), tenths % 10)
 }
 
@@ -109,5 +129,25 @@ pub fn list(t: Texts, names: &[String]) -> String {
             let head = head.join(&format!("{comma} "));
             t.fill("list-and", [("head", head.into()), ("last", last.into())])
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use election::definition::Definition;
+
+    #[test]
+    fn the_script_gets_a_ratings_sentence_for_every_plural() {
+        let levels = (0..=10).map(|level| level.to_string()).collect::<Vec<_>>();
+        let json = serde_json::json!({ "slug": "talk", "title": "Talk",
+            "contest": [{ "id": "talk", "title": "Talk", "method": "rating", "choices": levels }] });
+        let definition = Definition::from_json(&json.to_string()).unwrap();
+        let forms = |language| -> serde_json::Value {
+            serde_json::from_str(&rated_forms(Texts(language), &definition.contests[0])).unwrap()
+        };
+        assert_eq!(forms(Language::English)["one"], "Average {average} of 10 from {n} rating");
+        assert_eq!(forms(Language::English)["other"], "Average {average} of 10 from {n} ratings");
+        assert_eq!(forms(Language::Arabic).as_object().unwrap().len(), 6);
     }
 }

@@ -1,5 +1,7 @@
 //! JSON bodies as they go over the wire: each its own type, converted by hand, whatever the core calls it.
 
+use crate::language::{Language, Texts};
+use crate::outcome;
 use crate::problem::{self, Problem};
 use bytes::Bytes;
 use election::definition::{Definition, ResultsMode};
@@ -12,6 +14,7 @@ use proof::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Refuses a body that says it is something else than JSON; one that says nothing is taken for it.
 pub fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -148,7 +151,16 @@ pub struct ContestBody<'a> {
     pub rules: u16,
     #[serde(flatten)]
     pub counted: Option<CountedBody<'a>>,
-    pub outcome: Option<&'a ContestOutcome>,
+    pub outcome: Option<OutcomeBody<'a>>,
+}
+
+#[derive(Serialize)]
+pub struct OutcomeBody<'a> {
+    #[serde(flatten)]
+    pub outcome: &'a ContestOutcome,
+    /// The sentence in the pages' other languages, by code. In the feed only: pages unveil the result without asking.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<&'static str, String>,
 }
 
 #[derive(Serialize)]
@@ -222,6 +234,24 @@ impl<'a> ResultsBody<'a> {
             checkpoint: None,
         }
     }
+
+    /// Adds the outcomes in every language of the pages, where there are any that may be seen.
+    pub fn translate(&mut self, figures: &Figures<'_>) {
+        for (body, contest) in self.contests.iter_mut().zip(&figures.results.contests) {
+            let (Some(body), Some((_, rules))) = (&mut body.outcome, figures.definition.contest(&contest.id))
+            else {
+                continue;
+            };
+            let languages = Language::ALL.into_iter().filter(|language| *language != Language::English);
+            body.texts = languages
+                .filter_map(|language| {
+                    let sentence =
+                        outcome::sentence(Texts(language), rules, figures.definition.draw, contest)?;
+                    Some((language.code(), sentence))
+                })
+                .collect();
+        }
+    }
 }
 
 fn contest_body<'a>(figures: &Figures<'a>, contest: &'a ContestResults) -> ContestBody<'a> {
@@ -237,7 +267,13 @@ fn contest_body<'a>(figures: &Figures<'a>, contest: &'a ContestResults) -> Conte
             groups: &contest.groups,
             share_base: share_base(figures.definition, figures.results, contest),
         }),
-        outcome: contest.outcome.as_ref().filter(|_| is_shown),
+        outcome: contest.outcome.as_ref().filter(|_| is_shown).map(OutcomeBody::new),
+    }
+}
+
+impl<'a> OutcomeBody<'a> {
+    fn new(outcome: &'a ContestOutcome) -> Self {
+        OutcomeBody { outcome, texts: BTreeMap::new() }
     }
 }
 

@@ -134,20 +134,32 @@ fn the_snapshot_after_the_close_holds_all_that_a_page_shows() {
     let shown = follower.until(|snapshot| snapshot["revealed"] == json!(true)).json();
     let (turnout, base) = (&shown["voters"], &shown["contests"][0]["share_base"]);
     assert_eq!((turnout, base, &shown["weight"]), (&json!(2), &json!(2), &json!(2)));
+    // Pages say it in their own language, from the same event.
+    let mut outcomes: Vec<serde_json::Value> =
+        shown["contests"].as_array().unwrap().iter().map(|contest| contest["outcome"].clone()).collect();
+    let texts: Vec<serde_json::Value> = outcomes
+        .iter_mut()
+        .map(|outcome| outcome.as_object_mut().unwrap().remove("texts").unwrap())
+        .collect();
+    assert_eq!(texts[0]["de"], "Gleichstand zwischen Pizza (1 Stimme) und Sushi (1 Stimme)");
+    assert_eq!(texts[1]["fr"], "Moyenne 4,5 sur 5 pour 2 notes");
+    assert!(texts.iter().all(|texts| texts.as_object().unwrap().len() == 3));
+    let results = site.get("/api/v1/elections/lunch/results").json();
+    assert_eq!(results["contests"][0]["outcome"], outcomes[0], "the interface keeps to one language");
     assert_eq!(
-        shown["contests"][0]["outcome"],
+        outcomes[0],
         json!({ "kind": "tie", "sentence": "It's a tie between Pizza (1 vote) and Sushi (1 vote)",
             "winners": [], "tied": ["pizza", "sushi"] })
     );
     assert_eq!(shown["contests"][0]["groups"].as_array().unwrap().len(), 2);
     assert_eq!(
-        shown["contests"][1]["outcome"],
+        outcomes[1],
         json!({ "kind": "rated", "sentence": "Average 4.5 of 5 from 2 ratings", "winners": [], "tied": [],
             "base": 2, "points": 9 })
     );
     assert_eq!(shown["contests"][1]["counts"][4], json!({ "choice": "5", "name": "5", "votes": 1 }));
     assert_eq!(
-        shown["contests"][2]["outcome"],
+        outcomes[2],
         json!({ "kind": "passed", "sentence": "Motion passed: 2 of 2, needed 2", "winners": ["yes"],
             "tied": [], "needed": 2, "base": 2 })
     );

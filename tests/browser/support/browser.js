@@ -87,9 +87,10 @@ async function checkAccessibility(page, name) {
 
 /** Fills in and casts the ballot at hand: `answers` holds, contest by contest, the names to mark. Ends on the receipt. */
 export async function castBallot(page, answers, { picture } = {}) {
-  const fieldsets = page.locator("fieldset");
+  const step = page.locator(".step").filter({ visible: true });
   for (const [index, names] of answers.entries()) {
-    for (const name of names) await fieldsets.nth(index).getByLabel(name, { exact: true }).check();
+    for (const name of names) await step.getByLabel(name, { exact: true }).check();
+    if (index + 1 < answers.length) await step.getByRole("link", { name: "Next" }).click();
   }
   if (picture) await look(page, `${picture}-ballot`);
   await page.getByRole("button", { name: "Check my answers" }).click();

@@ -1,14 +1,176 @@
 # Voters' pages: ballot, review, receipt, waiting, results, record.
 
-# The script's words while a ballot is filled in and sent.
+# The script's words while a ballot is filled in and sent, and while somebody waits.
 warn-open = Voting is open again.
 warn-paused = Voting is paused. Your vote has not been cast.
 warn-closed = Voting has closed. If you have not cast your vote, it was not counted.
+warn-minute = Voting closes in one minute.
 marked-js = {"{"}n{"}"} of {"{"}max{"}"} marked.
 marked-all-js = {"{"}n{"}"} of {"{"}max{"}"} marked. Take one away to mark another.
 sending = Casting your vote …
 not-sent = No connection: it is not known yet whether your vote was cast. Press the button again; it will not count twice.
+busy-js = The server is busy, and your vote is not cast yet. Trying again in {"{"}seconds{"}"} s.
+mute = Mute announcements
 
+# The top of a page.
+real-vote = Real vote
+closes-at = Closes { $time }
+closes-after =
+    { $n ->
+        [one] Closes when { $n } person has voted
+       *[other] Closes when { $n } people have voted
+    }
+closes-after-all = Closes when everybody on the list has voted
+time-left = left
+error-title = Error: { $title }
+record-and-check = Record and receipt check
+trying-alone = Trying this alone?
+vote-as-another = Vote as another person on this device
+
+# The ballot.
 secrecy-open = This is an open vote: ballots are published under codes with the result, and whoever runs it can see them.
-secrecy-receipt = Who sees this code or the receipt file can find your ballot in the published record.
 contest-of = Contest { $n } of { $count }
+next-contest = Next
+previous-contest = Back
+check-answers = Check my answers
+leave-blank = Leave this blank
+new-tab = about { $name }, opens a new tab
+rating-low = { $level } = lowest
+rating-high = { $level } = highest
+fault-title = Please look again
+fault-not-cast = Your vote has not been cast.
+fault-exactly =
+    { $given ->
+        [one] Choose { $max }: { $given } is marked.
+       *[other] Choose { $max }: { $given } are marked.
+    }
+fault-up-to =
+    { $given ->
+        [one] Choose up to { $max }: { $given } is marked.
+       *[other] Choose up to { $max }: { $given } are marked.
+    }
+fault-from-to =
+    { $given ->
+        [one] Choose { $min } to { $max }: { $given } is marked.
+       *[other] Choose { $min } to { $max }: { $given } are marked.
+    }
+fault-unreadable = This answer could not be read. Mark it again.
+
+# Who somebody is.
+identify-label = Your voter id
+identify-hint = As you were given it. Whoever knows an id can vote with it, so keep it to yourself.
+identify-button = Show my ballot
+not-on-list = Not on the list.
+not-on-list-text = There is no such id on the list. Check it for typing mistakes.
+
+# The review.
+review-title = Check your answers
+nothing-cast-yet = Nothing has been cast yet.
+blank = Blank
+nothing-marked = You have marked nothing here: this counts as blank.
+change = Change
+cast-my-vote = Cast my vote
+
+# Waiting without a ballot.
+waiting-draft = Voting has not opened yet.
+waiting-draft-text = This page shows the ballot when it does.
+waiting-paused = Voting is paused.
+waiting-paused-text = Your vote has not been cast. The ballot comes back when voting goes on.
+waiting-cancelled = This election was cancelled.
+waiting-cancelled-text = No vote in it counts.
+waiting-closed = Voting has closed.
+waiting-locked = Joining is locked.
+waiting-locked-text = Nobody can join any more; who joined before still votes. Ask whoever leads the room to unlock it.
+closed-at = Closed { $time }
+vote-not-cast = Your vote was not cast.
+vote-not-cast-again = This vote was not cast. The one you cast before still counts.
+no-vote-cast-here = No vote was cast from this browser.
+look-again = Look again
+show-results = Show results
+my-receipt = My receipt
+current-question = Go to the current question
+
+# Your vote is cast.
+cast-title = Your vote is cast
+cast-at = Cast { $time }
+next-election = Next:
+receipt-title = Your receipt
+receipt-number = Ballot { $n }. The code finds your ballot in the record; the receipt file proves that it was taken.
+receipt-qr = QR code of the page that checks this receipt
+receipt-download = Download the receipt
+receipt-copy = Copy the code
+receipt-print = Print it
+secrecy-receipt = Who sees this code or the receipt file can find your ballot in the published record.
+what-happens-next = What happens next
+voted-of =
+    { $n ->
+        [one] { $n } of { $max } has voted
+       *[other] { $n } of { $max } have voted
+    }
+afterwards = Afterwards
+change-my-vote = Change my vote
+vote-again = Vote again
+change-allowed = Until voting closes you can change your vote: only your last ballot counts.
+change-over = The last ballot you cast is the one that counts.
+change-forbidden = A vote that is cast cannot be changed in this election.
+ballots-of-yours =
+    { $n ->
+        [one] You have cast { $n } of { $max } ballots.
+       *[other] You have cast { $n } of { $max } ballots.
+    }
+check-text = Anybody with the code can look whether this ballot is in the record: from any device, now or later, as often as they like.
+check-my-receipt = Check my receipt
+
+# Results.
+results = Results
+vote = Vote
+record = Record
+counts-hidden = Counts are not shown yet.
+as-of = As of vote { $n }.
+column-choice = Choice
+column-level = Mark
+column-votes = Votes
+column-share = Share
+winner = winner
+blank-count = Blank:
+figure-ballots = ballots that count
+figure-weight = weight of the ballots
+rounds = Other rounds
+rules = Rules
+check-this-count = Check this count
+check-this-count-text = The whole count can be done again from the published record by anybody, with a program that trusts nothing of this server.
+record-definition = Definition
+record-root = Root
+
+# Addresses that do not lead on.
+problem-again = Your vote was not cast by this request. Try again in { $seconds } s.
+problem-not-found = There is nothing at this address
+problem-not-found-text = The address may be mistyped, or what was here is gone.
+problem-no-such-election = There is no election of this name
+problem-no-such-election-text = The address may be mistyped; the code on the screen leads to what is open now.
+problem-no-such-room = There is no room with this code
+problem-no-such-room-text = Check the code on the screen: letters and digits, capitals do not matter.
+problem-method-not-allowed = This address is for forms
+problem-method-not-allowed-text = Go back and send the form again.
+problem-forbidden = This form cannot be taken
+problem-forbidden-text = It is older than this session, or was sent from another site, and nothing was done. Go back, reload the page and send it again.
+problem-results-hidden = This is not shown yet
+problem-results-hidden-text = The results page says when it will be.
+problem-key-reused = This form was sent before with other answers
+problem-key-reused-text = The first ballot stands. Open the ballot again to see its receipt.
+problem-malformed = The request could not be read
+problem-malformed-text = The address or the form is damaged, and nothing was done. Begin again from the start.
+problem-timeout = The form took too long to arrive
+problem-timeout-text = Nothing was cast. Go back and send it again.
+problem-too-large = This is too large
+problem-too-large-text = Nothing was done with it. Send less.
+problem-rate-limited = Too many requests
+problem-rate-limited-text = More came from here than is taken in so short a time.
+problem-overloaded = The server has as much work as it can hold
+problem-overloaded-text = It takes votes again in a moment; your place is not lost.
+problem-storage-full = The server cannot store more at the moment
+problem-storage-full-text = Votes are taken again when there is space.
+problem-stopping = The server is stopping
+problem-stopping-text = It comes back in a few seconds.
+problem-internal = The server made a mistake
+problem-internal-text = It is logged. Go back and send the same form again: it will not count twice.

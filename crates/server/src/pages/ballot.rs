@@ -1,27 +1,23 @@
-//! The voter's way: ballot, review, cast. Each step is a form; only the last one changes anything.
+//! The ballot: every contest in one form, one step each.
+//!
+//! All steps are on the page from the beginning, so that going on, back and reloading need no request and no script;
+//! the style sheet shows the step that the address names, or else [`Opened::At`].
 
-use super::figures::{Head, hint, shown_sentence, time_text};
-use super::session::{Session, forged, receipts, shown_voter, voter};
-use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
-use crate::api::elections::new_voter_token;
-use crate::app::{count, with_edge};
-use crate::ballots::{cast_prepared, take_ballot};
-use crate::cookies::Purpose;
+use super::figures::{Head, choice_name, hint, shown_sentence};
+use super::session::{Session, led_room, receipts, shown_voter};
+use super::waiting::{Tried, identify, locked, waiting};
+use super::{OrPage, Page, Shell, page, see_other, with_cookie};
 use crate::input::{Form, Input};
 use crate::language::Texts;
-use crate::problem::{self, Problem};
 use crate::views;
 use askama::Template;
 use axum::response::Response;
-use election::answers::AnswerError;
-use election::definition::{Contest, Definition, Revote};
-use election::{ElectionState, EncodedAnswers, GivenAnswer, GivenAnswers, IdempotencyKey, Voter};
+use election::definition::{Choice, Contest, Definition, Method, Revote, is_picture_path};
+use election::order::{choice_order, seed_of};
+use election::{ElectionState, Voter};
 use hyper::StatusCode;
 use node::{ElectionHandle, ElectionView};
 use std::borrow::Cow;
-use std::sync::Arc;
-
-const LISTED_COOKIE_SECONDS: u64 = 7 * 24 * 3600;
 
 #[derive(Template)]
 #[template(path = "ballot.html")]
@@ -30,78 +26,73 @@ struct BallotPage<'a> {
     head: Head,
     slug: &'a str,
     events: String,
-    fault: Option<Fault>,
+    /// Where the room's leader is, for who cannot vote here any more.
+    room: Option<String>,
+    faults: Vec<Fault>,
     description: Option<&'a str>,
     form_token: String,
-    contests: Vec<ContestForm<'a>>,
+    steps: Vec<Step<'a>>,
+    /// On the way back to the review: every step leads there, not to the next step.
+    direct: bool,
     secrecy: Cow<'static, str>,
     shown: String,
     another: bool,
 }
 
-struct Fault {
-    message: String,
-    contest: String,
+/// What is wrong with the answer to one contest, in the voter's words.
+#[derive(Debug)]
+pub struct Fault {
+    pub contest: String,
+    pub title: String,
+    pub message: String,
 }
 
-struct ContestForm<'a> {
+/// How a ballot is come to.
+#[derive(Debug)]
+pub enum Opened {
+    /// At its first contest.
+    Anew,
+    /// From the review, to change the answer to this contest.
+    At(String),
+    /// With answers that cannot be counted.
+    Wrong(Vec<Fault>),
+}
+
+struct Step<'a> {
     id: &'a str,
     title: &'a str,
+    /// Shown where the address names no step.
+    is_first: bool,
     progress: Option<String>,
+    back: Option<&'a str>,
+    next: Option<&'a str>,
     description: Option<&'a str>,
     hint: String,
+    fault: Option<String>,
     control: &'static str,
-    choices: Vec<ChoiceForm<'a>>,
+    /// Where marks beyond this many are held back.
+    max: Option<u16>,
+    options: Vec<Choosable<'a>>,
+    /// Whether "leave this blank" is on offer, and marked.
+    blank: Option<bool>,
+    scale: Option<Scale>,
 }
 
-struct ChoiceForm<'a> {
+struct Choosable<'a> {
     id: &'a str,
+    /// A rating's level: its number.
     name: &'a str,
     more: Option<String>,
+    photo: Option<&'a str>,
+    /// Address, and the host that is shown of it.
+    link: Option<(&'a str, &'a str)>,
     chosen: bool,
 }
 
-#[derive(Template)]
-#[template(path = "identify.html")]
-struct IdentifyPage<'a> {
-    shell: Shell,
-    head: Head,
-    slug: &'a str,
-    form_token: String,
-    fault: Option<&'a str>,
-}
-
-#[derive(Template)]
-#[template(path = "review.html")]
-struct ReviewPage<'a> {
-    shell: Shell,
-    head: Head,
-    slug: &'a str,
-    events: String,
-    form_token: String,
-    key: String,
-    fields: Vec<(String, String)>,
-    answers: Vec<Answered<'a>>,
-}
-
-struct Answered<'a> {
-    title: &'a str,
-    names: Vec<&'a str>,
-}
-
-#[derive(Template)]
-#[template(path = "waiting.html")]
-struct WaitingPage<'a> {
-    shell: Shell,
-    head: Head,
-    slug: &'a str,
-    events: String,
-    class: &'a str,
-    sentence: String,
-    text: &'a str,
-    results: bool,
-    another: bool,
-    form_token: String,
+/// What the ends of a rating's scale are called.
+struct Scale {
+    low: String,
+    high: String,
 }
 
 pub fn purpose(slug: &str) -> String {
@@ -122,339 +113,171 @@ pub async fn ballot(input: Input) -> Page {
     let query = input.query(&["again"]).or_page(&input)?;
     let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
     let session = Session::of(&input)?;
-    let (who, view) = (voter(&input, &session, &election), election.view());
-    let cast = match &who {
-        Some(who) => receipts(&input, &election, who)?.len(),
+    let (shown, view) = (shown_voter(&input, &session, &election), election.view());
+    let cast = match &shown {
+        Some(shown) => receipts(&input, &election, &shown.voter)?.len(),
         None => 0,
     };
     let wants_again = query.get("again").is_some() && may_vote_again(&election.definition, cast);
     let response = if cast > 0 && !(wants_again && view.state == ElectionState::Open) {
         see_other(&format!("/e/{}/receipt", election.slug))
     } else if view.state != ElectionState::Open {
-        waiting(&input, &election, &view, &session, false)
-    } else if who.is_none() {
-        identify(&input, &election, &view, &session, None)
+        waiting(&input, &election, &view, &session, Tried::Nothing)
     } else {
-        show_ballot(&input, &election, &view, &session, &Form(Vec::new()), None)
+        match &shown {
+            None => identify(&input, &election, &view, &session, None),
+            Some(shown) if election.admits(shown.issued).is_err() => {
+                locked(&input, &election, &view, &session, Tried::Nothing)
+            }
+            Some(shown) => {
+                let (who, session) = (&shown.voter, &session);
+                Ballot { input: &input, election: &election, view: &view, session, who }
+                    .show(&Form(Vec::new()), Opened::Anew)
+            }
+        }
     };
     Ok(with_cookie(response, session.cookie))
 }
 
-fn show_ballot(
-    input: &Input,
-    election: &ElectionHandle,
-    view: &ElectionView,
-    session: &Session,
-    form: &Form,
-    fault: Option<Fault>,
-) -> Response {
-    let t = input.texts();
-    let definition = &election.definition;
-    let count = definition.contests.len();
-    let contests = definition.contests.iter().enumerate();
-    let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let ballot = BallotPage {
-        shell: Shell::of(input),
-        head: Head::new(input.texts(), election, view),
-        slug: election.slug.as_str(),
-        events: events_of(election.slug.as_str()),
-        fault,
-        description: definition.description.as_deref(),
-        form_token: session.form_token(&purpose(election.slug.as_str())),
-        contests: contests
-            .map(|(place, contest)| {
-                let progress = (count > 1)
-                    .then(|| t.fill("contest-of", [("n", (place + 1).into()), ("count", count.into())]));
-                contest_form(t, contest, progress, form)
-            })
-            .collect(),
-        secrecy: t.say("secrecy-open"),
-        shown: shown_sentence(t, definition),
-        another: input.app.config.demo,
-    };
-    page(status, &ballot)
+/// Addresses of the voter's way that take forms only: a reload, or a link to them, begins at the ballot.
+pub async fn begin_again(input: Input) -> Page {
+    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    Ok(see_other(&format!("/e/{}", election.slug)))
 }
 
-fn contest_form<'a>(
-    t: Texts,
-    contest: &'a Contest,
-    progress: Option<String>,
-    form: &Form,
-) -> ContestForm<'a> {
-    let field = field_of(contest);
-    let more = |choice: &election::definition::Choice| {
-        let parts: Vec<&str> =
-            [&choice.party, &choice.description].into_iter().flatten().map(String::as_str).collect();
-        (!parts.is_empty()).then(|| parts.join(" · "))
+/// A ballot for somebody.
+pub struct Ballot<'a> {
+    pub input: &'a Input,
+    pub election: &'a ElectionHandle,
+    pub view: &'a ElectionView,
+    pub session: &'a Session,
+    pub who: &'a Voter,
+}
+
+impl Ballot<'_> {
+    /// The ballot with the marks that are in `form`.
+    pub fn show(&self, form: &Form, opened: Opened) -> Response {
+        let t = self.input.texts();
+        let (definition, slug) = (&self.election.definition, self.election.slug.as_str());
+        let direct = !matches!(opened, Opened::Anew);
+        let (first, faults) = match opened {
+            Opened::Anew => (None, Vec::new()),
+            Opened::At(contest) => (Some(contest), Vec::new()),
+            Opened::Wrong(faults) => (faults.first().map(|fault| fault.contest.clone()), faults),
+        };
+        let first = first.and_then(|id| definition.contest(&id)).map_or(0, |(place, _)| place);
+        let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+        let mut steps: Vec<Step<'_>> =
+            (0..definition.contests.len()).map(|place| self.step(t, place, form)).collect();
+        steps[first].is_first = true;
+        if direct {
+            steps.iter_mut().for_each(|step| (step.back, step.next) = (None, None));
+        }
+        for fault in &faults {
+            if let Some(step) = steps.iter_mut().find(|step| step.id == fault.contest) {
+                step.fault = Some(fault.message.clone());
+            }
+        }
+        let room = led_room(self.input, self.election);
+        let ballot = BallotPage {
+            shell: Shell::of(self.input),
+            head: Head::new(t, self.election, self.view).counting_down(self.input, self.view),
+            slug,
+            events: events_of(slug),
+            room: room.map(|room| room.code.to_string()),
+            faults,
+            description: definition.description.as_deref(),
+            form_token: self.session.form_token(&purpose(slug)),
+            steps,
+            direct,
+            secrecy: t.say("secrecy-open"),
+            shown: shown_sentence(t, definition),
+            another: self.input.app.config.demo,
+        };
+        page(status, &ballot)
+    }
+
+    fn step<'d>(&'d self, t: Texts, place: usize, form: &Form) -> Step<'d> {
+        let contests = &self.election.definition.contests;
+        let (contest, count) = (&contests[place], contests.len());
+        let field = field_of(contest);
+        let neighbour = |place: Option<usize>| Some(contests.get(place?)?.id.as_str());
+        let is_marked = |id: &str| form.0.iter().any(|(name, value)| *name == field && value == id);
+        let order = choice_order(contest, &self.election.definition_hash.0, &seed_of(&self.who.tag));
+        let is_rating = contest.method == Method::Rating;
+        let options = order.into_iter().map(|index| &contest.choices[index]).map(|choice| Choosable {
+            id: &choice.id,
+            name: if is_rating { &choice.id } else { &choice.name },
+            more: if is_rating {
+                Some(&choice.name).filter(|name| **name != choice.id).cloned()
+            } else {
+                more(choice)
+            },
+            photo: choice.photo.as_deref().filter(|photo| is_picture_path(photo)),
+            link: choice.link.as_deref().map(|link| (link, host(link))),
+            chosen: is_marked(&choice.id),
+        });
+        let is_radio = contest.choose_max == 1;
+        let is_limited = !is_radio && usize::from(contest.choose_max) < contest.choices.len();
+        // A radio that was marked cannot be unmarked, so blank is a choice of its own; a motion has "abstain" for that.
+        let has_blank = is_radio && contest.method != Method::Motion;
+        Step {
+            id: &contest.id,
+            title: &contest.title,
+            is_first: false,
+            progress: (count > 1)
+                .then(|| t.fill("contest-of", [("n", (place + 1).into()), ("count", count.into())])),
+            back: neighbour(place.checked_sub(1)),
+            next: neighbour(Some(place + 1)),
+            description: contest.description.as_deref(),
+            hint: hint(t, contest),
+            fault: None,
+            control: if is_radio { "radio" } else { "checkbox" },
+            max: is_limited.then_some(contest.choose_max),
+            options: options.collect(),
+            blank: has_blank.then(|| is_marked("")),
+            scale: is_rating.then(|| scale(t, contest)),
+        }
+    }
+}
+
+fn more(choice: &Choice) -> Option<String> {
+    let parts: Vec<&str> =
+        [&choice.party, &choice.description].into_iter().flatten().map(String::as_str).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// `example.org` of `https://example.org/people/ann`.
+fn host(link: &str) -> &str {
+    let rest = link.split_once("://").map_or(link, |(_, rest)| rest);
+    if rest.starts_with('/') { rest } else { rest.split(['/', '?', '#']).next().unwrap_or(rest) }
+}
+
+fn scale(t: Texts, contest: &Contest) -> Scale {
+    let end = |choice: Option<&Choice>, id: &str| match choice {
+        Some(choice) if choice.name != choice.id => choice_name(contest, choice),
+        Some(choice) => t.with(id, "level", &choice.id),
+        None => String::new(),
     };
-    ContestForm {
-        id: &contest.id,
-        title: &contest.title,
-        progress,
-        description: contest.description.as_deref(),
-        hint: hint(t, contest),
-        control: if contest.choose_max == 1 { "radio" } else { "checkbox" },
-        choices: contest
-            .choices
-            .iter()
-            .map(|choice| ChoiceForm {
-                id: &choice.id,
-                name: &choice.name,
-                more: more(choice),
-                chosen: form.all(&field).any(|chosen| chosen == choice.id),
-            })
-            .collect(),
+    Scale {
+        low: end(contest.choices.first(), "rating-low"),
+        high: end(contest.choices.last(), "rating-high"),
     }
 }
 
 /// Name of a contest's field in the forms.
-fn field_of(contest: &Contest) -> String {
+pub fn field_of(contest: &Contest) -> String {
     format!("c.{}", contest.id)
 }
 
-fn identify(
-    input: &Input,
-    election: &ElectionHandle,
-    view: &ElectionView,
-    session: &Session,
-    fault: Option<&str>,
-) -> Response {
-    let slug = election.slug.as_str();
-    let status = if fault.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-    let (shell, head) = (Shell::of(input), Head::new(input.texts(), election, view));
-    page(status, &IdentifyPage { shell, head, slug, form_token: session.form_token(&purpose(slug)), fault })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What is said where no ballot can be cast. `was_casting`: somebody just tried to.
-pub fn waiting(
-    input: &Input,
-    election: &ElectionHandle,
-    view: &ElectionView,
-    session: &Session,
-    was_casting: bool,
-) -> Response {
-    let not_cast = "Your vote was not cast.";
-    let (class, sentence, text) = match view.state {
-        ElectionState::Draft => {
-            ("", "Voting has not opened yet.".to_owned(), "This page shows the ballot when it does.")
-        }
-        ElectionState::Paused | ElectionState::Open => {
-            let text = "Your vote has not been cast. The ballot comes back when voting goes on.";
-            ("note-warn", "Voting is paused.".to_owned(), text)
-        }
-        ElectionState::Cancelled => {
-            ("note-bad", "This election was cancelled.".to_owned(), "No vote in it counts.")
-        }
-        ElectionState::Closing | ElectionState::Closed | ElectionState::Published => {
-            let at = view.closed_at.map_or_else(String::new, |at| format!(" at {}", time_text(at)));
-            let text = if was_casting { not_cast } else { "No vote was cast from this browser." };
-            ("note-bad", format!("Voting closed{at}."), text)
-        }
-    };
-    let slug = election.slug.as_str();
-    let is_over = matches!(view.state, ElectionState::Closed | ElectionState::Published);
-    let waiting = WaitingPage {
-        shell: Shell::of(input),
-        head: Head::new(input.texts(), election, view),
-        slug,
-        events: events_of(slug),
-        class,
-        sentence,
-        text,
-        results: is_over,
-        another: input.app.config.demo && !is_over,
-        form_token: session.form_token(&purpose(slug)),
-    };
-    page(if was_casting { StatusCode::CONFLICT } else { StatusCode::OK }, &waiting)
-}
-
-/// A form of the voter's way: its election, session and fields, known to be from the session itself.
-struct Step {
-    /// The request without its body.
-    input: Input,
-    election: Arc<ElectionHandle>,
-    view: Arc<ElectionView>,
-    session: Session,
-    form: Form,
-}
-
-impl Step {
-    async fn of(input: Input) -> Result<Step, Refusal> {
-        input.no_query().or_page(&input)?;
-        let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
-        let session = Session::of(&input)?;
-        let (input, form) = input.with_form().await?;
-        if !input.is_same_origin() {
-            return Err(Refusal::new(&input, forged()));
-        }
-        session.check_form(&form, &purpose(election.slug.as_str())).or_page(&input)?;
-        let view = election.view();
-        Ok(Step { input, election, view, session, form })
+    #[test]
+    fn of_a_link_its_host_is_shown() {
+        assert_eq!(host("https://example.org/ann?x=1"), "example.org");
+        assert_eq!(host("http://example.org"), "example.org");
+        assert_eq!(host("/about/ann"), "/about/ann");
     }
-
-    fn voter(&self) -> Option<Voter> {
-        voter(&self.input, &self.session, &self.election)
-    }
-
-    fn ballot(&self, fault: Option<Fault>) -> Response {
-        show_ballot(&self.input, &self.election, &self.view, &self.session, &self.form, fault)
-    }
-
-    /// The form's answers, or what is wrong with them.
-    fn answers(&self) -> Result<EncodedAnswers, Fault> {
-        let contests = self.election.definition.contests.iter();
-        let fields: Vec<(&Contest, String)> = contests.map(|contest| (contest, field_of(contest))).collect();
-        let given = fields.iter().map(|(contest, field)| {
-            let chosen = self.form.all(field).map(Cow::Borrowed).collect();
-            (Cow::Borrowed(contest.id.as_str()), GivenAnswer::Choices(chosen))
-        });
-        let given = GivenAnswers(given.collect());
-        election::answers::encode(&self.election.definition, &given)
-            .map_err(|error| fault(&self.election, &error))
-    }
-}
-
-/// What is wrong with a ballot, in the voter's words.
-fn fault(election: &ElectionHandle, error: &AnswerError) -> Fault {
-    let title =
-        election.definition.contest(error.contest()).map_or("", |(_, contest)| contest.title.as_str());
-    let message = match error {
-        AnswerError::Count { min, max, given, .. } => {
-            let allowed = if min == max { format!("{max}") } else { format!("{min} to {max}") };
-            format!("“{title}” takes {allowed} marks, and {given} are set.")
-        }
-        other => format!("{other}."),
-    };
-    Fault { message, contest: error.contest().to_owned() }
-}
-
-pub async fn enter(input: Input) -> Page {
-    let step = Step::of(input).await?;
-    let Step { input, election, view, session, form } = &step;
-    let typed = form.get("voter").trim();
-    let token = match new_voter_token(&input.app, input.caller.address, election, Some(typed)) {
-        Ok(token) => token,
-        Err(problem) if problem.code == &problem::NOT_ON_LIST => {
-            let sentence = "There is no such id on the list. Check it for typing mistakes.";
-            return Ok(identify(input, election, view, session, Some(sentence)));
-        }
-        Err(problem) => return Err(Refusal::new(input, problem)),
-    };
-    let id = election.id.to_string();
-    let cookie = input.app.cookies.set(
-        Purpose::Listed(&id),
-        input.caller.is_secure,
-        &token,
-        Some(LISTED_COOKIE_SECONDS),
-    );
-    Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), Some(cookie)))
-}
-
-/// Shows the answers once more. Changes nothing.
-pub async fn review(input: Input) -> Page {
-    let step = Step::of(input).await?;
-    if step.view.state != ElectionState::Open {
-        return Ok(waiting(&step.input, &step.election, &step.view, &step.session, true));
-    }
-    if step.voter().is_none() {
-        return Ok(identify(&step.input, &step.election, &step.view, &step.session, None));
-    }
-    if let Err(fault) = step.answers() {
-        return Ok(step.ballot(Some(fault)));
-    }
-    let contests = &step.election.definition.contests;
-    let chosen = |contest: &Contest| {
-        let field = field_of(contest);
-        let ids: Vec<String> = step.form.all(&field).map(str::to_owned).collect();
-        ids
-    };
-    let names = |contest: &'_ Contest| chosen(contest);
-    let fields = contests
-        .iter()
-        .flat_map(|contest| chosen(contest).into_iter().map(move |id| (field_of(contest), id)))
-        .collect();
-    let answers = contests
-        .iter()
-        .map(|contest| {
-            let ids = names(contest);
-            let marked = contest.choices.iter().filter(|choice| ids.contains(&choice.id));
-            Answered { title: &contest.title, names: marked.map(|choice| choice.name.as_str()).collect() }
-        })
-        .collect();
-    let slug = step.election.slug.as_str();
-    let review = ReviewPage {
-        shell: Shell::of(&step.input),
-        head: Head::new(step.input.texts(), &step.election, &step.view),
-        slug,
-        events: events_of(slug),
-        form_token: step.session.form_token(&purpose(slug)),
-        key: format!("{:032x}", rand::random::<u128>()),
-        fields,
-        answers,
-    };
-    Ok(page(StatusCode::OK, &review))
-}
-
-/// Back to the ballot, marks kept.
-pub async fn change(input: Input) -> Page {
-    let step = Step::of(input).await?;
-    if step.view.state != ElectionState::Open {
-        return Ok(waiting(&step.input, &step.election, &step.view, &step.session, true));
-    }
-    Ok(step.ballot(None))
-}
-
-pub async fn cast(input: Input) -> Page {
-    let step = Step::of(input).await?;
-    let Some(shown) = shown_voter(&step.input, &step.session, &step.election) else {
-        return Ok(identify(&step.input, &step.election, &step.view, &step.session, None));
-    };
-    if let Err(rejection) = step.election.admits(shown.issued) {
-        return refused(&step, views::rejection(&rejection));
-    }
-    let answers = match step.answers() {
-        Ok(answers) => answers,
-        Err(fault) => return Ok(step.ballot(Some(fault))),
-    };
-    let key = match step.form.get("key") {
-        "" => IdempotencyKey::NONE,
-        text => IdempotencyKey::from_text(text),
-    };
-    let prepared = with_edge(|edge| edge.prepare(&step.election, shown.voter, key, &answers, None));
-    let app = Arc::clone(&step.input.app);
-    let outcome = match take_ballot(&app, &prepared, true) {
-        Ok(()) => cast_prepared(prepared).await,
-        Err(problem) => Err(problem),
-    };
-    match outcome {
-        Ok(_) => Ok(see_other(&format!("/e/{}/receipt", step.election.slug))),
-        Err(problem) => refused(&step, problem),
-    }
-}
-
-/// A ballot that was not taken: the page that says so, and what is the case instead.
-fn refused(step: &Step, problem: Problem) -> Page {
-    count(|counters| counters.ballot_refused(problem.code));
-    match problem.code.name {
-        // Sent twice, or cast in another tab: the first one stands, and its receipt says so.
-        "already_voted" => Ok(see_other(&format!("/e/{}/receipt", step.election.slug))),
-        "election_not_open" => {
-            let view = step.election.view();
-            Ok(waiting(&step.input, &step.election, &view, &step.session, true))
-        }
-        _ => Err(Refusal::new(&step.input, problem)),
-    }
-}
-
-/// Begins a new session, so that another person can vote on this device. For trying out alone.
-pub async fn another(input: Input) -> Page {
-    let step = Step::of(input).await?;
-    if !step.input.app.config.demo {
-        return Err(Refusal::new(&step.input, Problem::plain(&problem::NOT_FOUND)));
-    }
-    let session = Session::new(&step.input)?;
-    let id = step.election.id.to_string();
-    let listed = step.input.app.cookies.remove(Purpose::Listed(&id), step.input.caller.is_secure);
-    let response = see_other(&format!("/e/{}", step.election.slug));
-    Ok(with_cookie(with_cookie(response, session.cookie), Some(listed)))
 }

@@ -1,11 +1,12 @@
 //! What the pages show of an election: names, states and numbers as text.
 
+use crate::input::Input;
 use crate::language::Texts;
 use crate::outcome;
 use crate::text::{qr_path, share};
 use crate::views;
 use election::definition::{
-    AfterVoters, Base, Contest, Definition, Eligibility, Method, ResultsMode, Revote,
+    AfterVoters, Base, Choice, Contest, Definition, Eligibility, Method, ResultsMode, Revote,
 };
 use election::results::{ContestResults, share_base};
 use election::{ElectionState, Results, Shown, UnixMillis, Viewer};
@@ -14,14 +15,21 @@ use node::{ElectionHandle, ElectionView};
 /// The top of a page about an election.
 #[derive(Debug)]
 pub struct Head {
+    pub organiser: Option<String>,
+    /// What the heading is part of: the election, where the heading is its one contest's title.
     pub over: Option<String>,
     pub title: String,
-    /// As people read it: `Open · closes 2027-03-01 18:00 UTC`.
+    /// As people read it: `Open`.
     pub state: String,
     pub state_word: &'static str,
     pub state_class: &'static str,
     pub rehearsal: bool,
     pub round: Option<String>,
+    /// When it closes by itself, while it can.
+    pub closes: Option<Moment>,
+    /// See [`Head::counting_down`].
+    pub left: Option<Countdown>,
+    pub closes_after: Option<String>,
 }
 
 impl Head {
@@ -31,17 +39,52 @@ impl Head {
         let contest_title = &definition.contests[0].title;
         let (over, title) = match is_single && *contest_title != definition.title {
             true => (Some(definition.title.clone()), contest_title.clone()),
-            false => (definition.organiser.clone(), definition.title.clone()),
+            false => (None, definition.title.clone()),
         };
+        let may_close = matches!(view.state, ElectionState::Open | ElectionState::Paused);
         Head {
+            organiser: definition.organiser.clone(),
             over,
             title,
-            state: state_text(t, view.state, view.closes_at),
+            state: state_name(t, view.state),
             state_word: view.state.as_str(),
             state_class: view.state.as_str(),
             rehearsal: definition.is_rehearsal(),
             round: (definition.round > 1).then(|| t.with("round", "n", u64::from(definition.round))),
+            left: None,
+            closes: view.closes_at.filter(|_| may_close).map(|at| Moment::new(t, "closes-at", at)),
+            closes_after: definition.closing.after_voters.filter(|_| may_close).map(|after| match after {
+                AfterVoters::Number(number) => t.with("closes-after", "n", number),
+                AfterVoters::All => t.say("closes-after-all").into_owned(),
+            }),
         }
+    }
+}
+
+impl Head {
+    /// With what is left until the closing time, for pages that somebody has before them while it runs out.
+    pub fn counting_down(self, input: &Input, view: &ElectionView) -> Self {
+        Head { left: Countdown::of(input, view), ..self }
+    }
+}
+
+/// A moment within a sentence, in UTC; the script adds the reader's own zone.
+#[derive(Debug)]
+pub struct Moment {
+    pub before: String,
+    /// As in `datetime` attributes.
+    pub at: String,
+    pub text: String,
+    pub after: String,
+}
+
+impl Moment {
+    /// The sentence called `id`, whose value `time` is the moment.
+    pub fn new(t: Texts, id: &str, at: UnixMillis) -> Self {
+        const PLACE: &str = "\u{1}";
+        let sentence = t.with(id, "time", PLACE);
+        let (before, after) = sentence.split_once(PLACE).unwrap_or((&sentence, ""));
+        Moment { before: before.to_owned(), at: at.to_string(), text: time_text(at), after: after.to_owned() }
     }
 }
 
@@ -98,12 +141,47 @@ impl Turnout {
     }
 }
 
+/// How many have voted, as one sentence that the script can say again with another number.
+#[derive(Debug)]
+pub struct Voted {
+    pub sentence: String,
+    /// The sentence for each plural, as JSON.
+    pub forms: String,
+    /// Of how many, where that is known, and what share that is in percent.
+    pub bar: Option<(u64, u64)>,
+}
+
+impl Voted {
+    pub fn new(t: Texts, definition: &Definition, results: &Results) -> Self {
+        let voters = results.voters;
+        let eligible = results.eligible.map(|eligible| eligible.voters);
+        let all = match definition.closing.after_voters {
+            Some(AfterVoters::Number(number)) => Some(number),
+            _ => eligible,
+        };
+        match all {
+            None => Voted { sentence: t.with("voted", "n", voters), forms: t.plurals("voted"), bar: None },
+            Some(all) => Voted {
+                sentence: t.fill("voted-of", [("n", voters.into()), ("max", t.number(&all).into())]),
+                forms: t.plurals_of("voted-of", "max", all),
+                bar: Some((all, (voters.saturating_mul(100) / all.max(1)).min(100))),
+            },
+        }
+    }
+}
+
 /// A contest's counts as a table.
 #[derive(Debug)]
 pub struct ContestTable {
     pub id: String,
     pub title: String,
+    /// The element that names the contest above its table; none where the page's title does.
+    pub heading: Option<&'static str>,
     pub outcome: Option<String>,
+    /// A rating's average for each plural of the ratings, as JSON, `{average}` standing for it.
+    pub rated: Option<String>,
+    /// Heading of the first column.
+    pub column: String,
     pub rows: Vec<Row>,
     pub method: String,
     pub blank: String,
@@ -140,46 +218,124 @@ pub fn contest_tables(
         return Vec::new();
     }
     let (definition, results) = (&election.definition, &view.results);
-    results.contests.iter().map(|contest| table(t, definition, results, contest)).collect()
+    let counted = definition.contests.iter().zip(&results.contests);
+    counted.map(|(contest, counts)| counted_table(t, definition, results, contest, counts)).collect()
 }
 
-fn table(t: Texts, definition: &Definition, results: &Results, contest: &ContestResults) -> ContestTable {
-    let base = share_base(definition, results, contest);
-    let most = contest.counts.iter().map(|count| count.votes).max().unwrap_or(0).max(1);
-    let rules = definition.contest(&contest.id).map(|(_, rules)| rules);
-    let winners = contest.outcome.as_ref().map_or(&[][..], |outcome| &outcome.winners);
-    let rows = contest
-        .counts
-        .iter()
-        .enumerate()
-        .map(|(place, count)| Row {
-            id: count.choice.clone(),
-            name: count.name.clone(),
-            votes: t.number(&count.votes),
-            share: share(t.0, count.votes, base),
-            bar: u64::try_from(u128::from(count.votes) * 100 / u128::from(most)).unwrap_or(100),
-            colour: place % 8 + 1,
-            winner: winners.contains(&count.choice),
-        })
-        .collect();
-    let groups = contest.groups.iter().map(|group| GroupTable {
+/// What a page that stays open shows of the counts: figures, or the tables without them until the feed brings some.
+#[derive(Debug)]
+pub struct Tables {
+    pub contests: Vec<ContestTable>,
+    pub are_hidden: bool,
+    /// Whether everybody sees them, and so the feed has them.
+    pub are_public: bool,
+}
+
+pub fn tables_for(t: Texts, election: &ElectionHandle, view: &ElectionView, viewer: Viewer) -> Tables {
+    let contests = contest_tables(t, election, view, viewer);
+    let are_hidden = contests.is_empty();
+    Tables {
+        contests: if are_hidden { empty_tables(t, &election.definition) } else { contests },
+        are_hidden,
+        are_public: views::shown(election, view, Viewer::Public) == Shown::Counts,
+    }
+}
+
+/// What is left until the closing time, for the script to count down; shown for the last day only.
+#[derive(Debug)]
+pub struct Countdown {
+    pub ms: u64,
+    pub text: String,
+}
+
+impl Countdown {
+    fn of(input: &Input, view: &ElectionView) -> Option<Self> {
+        const SHOWN_MS: u64 = 24 * 3600 * 1000;
+        let closes_at = view.closes_at.filter(|_| view.state == ElectionState::Open)?;
+        let ms = closes_at.0.saturating_sub(input.app.now_ms());
+        let seconds = ms.div_ceil(1000);
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let text = if hours > 0 {
+            format!("{hours}:{minutes:02}:{seconds:02}")
+        } else {
+            format!("{minutes}:{seconds:02}")
+        };
+        (ms < SHOWN_MS).then_some(Countdown { ms, text })
+    }
+}
+
+/// The tables without figures, for the feed to fill in. Made of the definition alone: what is hidden cannot be in them.
+pub fn empty_tables(t: Texts, definition: &Definition) -> Vec<ContestTable> {
+    definition.contests.iter().map(|contest| empty_table(t, contest)).collect()
+}
+
+fn empty_table(t: Texts, contest: &Contest) -> ContestTable {
+    let is_rating = contest.method == Method::Rating;
+    let column = if is_rating { "column-level" } else { "column-choice" };
+    let row = |(place, choice): (usize, &Choice)| Row {
+        id: choice.id.clone(),
+        name: choice_name(contest, choice),
+        votes: String::new(),
+        share: String::new(),
+        bar: 0,
+        // The levels of one scale have one colour, choices one each.
+        colour: if is_rating { 1 } else { place % 8 + 1 },
+        winner: false,
+    };
+    ContestTable {
+        id: contest.id.clone(),
+        title: contest.title.clone(),
+        heading: Some("h3"),
+        outcome: None,
+        rated: is_rating.then(|| outcome::rated_forms(t, contest)),
+        column: t.say(column).into_owned(),
+        rows: contest.choices.iter().enumerate().map(row).collect(),
+        method: method_text(t, contest),
+        blank: String::new(),
+        groups: Vec::new(),
+    }
+}
+
+/// A level of a rating carries its number before its name, where they differ.
+pub fn choice_name(contest: &Contest, choice: &Choice) -> String {
+    match contest.method == Method::Rating && choice.name != choice.id {
+        true => format!("{} · {}", choice.id, choice.name),
+        false => choice.name.clone(),
+    }
+}
+
+fn counted_table(
+    t: Texts,
+    definition: &Definition,
+    results: &Results,
+    contest: &Contest,
+    counts: &ContestResults,
+) -> ContestTable {
+    let base = share_base(definition, results, counts);
+    let most = counts.counts.iter().map(|count| count.votes).max().unwrap_or(0).max(1);
+    let winners = counts.outcome.as_ref().map_or(&[][..], |outcome| &outcome.winners);
+    let mut table = empty_table(t, contest);
+    for (row, count) in table.rows.iter_mut().zip(&counts.counts) {
+        row.votes = t.number(&count.votes);
+        row.share = share(t.0, count.votes, base);
+        row.bar = u64::try_from(u128::from(count.votes) * 100 / u128::from(most)).unwrap_or(100);
+        row.winner = winners.contains(&count.choice);
+    }
+    let groups = counts.groups.iter().map(|group| GroupTable {
         name: group.group.clone(),
-        rows: contest
+        rows: counts
             .counts
             .iter()
             .zip(&group.votes)
             .map(|(count, votes)| (count.name.clone(), t.number(votes)))
             .collect(),
     });
-    ContestTable {
-        id: contest.id.clone(),
-        title: contest.title.clone(),
-        outcome: rules.and_then(|rules| outcome::sentence(t, rules, definition.draw, contest)),
-        rows,
-        method: rules.map_or_else(String::new, |rules| method_text(t, rules)),
-        blank: t.number(&contest.blank),
-        groups: groups.collect(),
-    }
+    table.groups = groups.collect();
+    // An average is of use while voting goes on; whoever leads is no outcome yet.
+    table.outcome = outcome::sentence(t, contest, definition.draw, counts)
+        .or_else(|| outcome::average_so_far(t, contest, counts));
+    table.blank = t.number(&counts.blank);
+    table
 }
 
 /// The rule by which a contest is counted, in one sentence.

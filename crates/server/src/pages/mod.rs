@@ -1,6 +1,7 @@
 //! Pages for people: server-rendered, complete without script. Handlers gather, templates show.
 
 pub mod ballot;
+pub mod casting;
 mod figures;
 pub mod officer;
 pub mod receipt;
@@ -9,6 +10,7 @@ pub mod results;
 pub mod room;
 pub mod screen;
 mod session;
+mod waiting;
 
 use crate::assets::{ASSETS, Encoding};
 use crate::cookies::LANGUAGE_COOKIE;
@@ -22,6 +24,7 @@ use hyper::header::{
     REFERER, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
+use std::borrow::Cow;
 
 /// Only our own style, script and pictures; nothing inline, nothing framed, forms to ourselves.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -105,49 +108,58 @@ pub fn refuse(input: &Input, problem: Problem) -> Response {
 #[template(path = "message.html")]
 struct Message<'a> {
     shell: Shell,
-    title: &'a str,
-    text: &'a str,
+    title: Cow<'a, str>,
+    text: Cow<'a, str>,
+    /// What became of a vote that was on its way, and when to come back.
+    again: Option<String>,
     detail: Option<&'a str>,
-    links: &'a [(&'a str, &'a str)],
 }
 
 fn refusal_page(shell: Shell, problem: &Problem) -> Response {
-    let full = format!(
-        "{} Your vote was not cast by this request. Try again in {} s.",
-        problem.code.advice,
-        problem.retry_after_seconds.unwrap_or(5)
-    );
-    let text = match problem.code.status {
-        503 | 429 => &full,
-        _ => problem.code.advice_for_people(),
+    let code = problem.code;
+    let (title, text) = match words_for_people(code.name) {
+        Some((title, text)) => (shell.t.say(title), shell.t.say(text)),
+        None => (Cow::Borrowed(code.title), Cow::Borrowed(code.advice)),
     };
-    let detail = (problem.detail != problem.code.title).then_some(&*problem.detail);
-    let links: &[(&str, &str)] = &[("/", "Enter a code")];
-    let message = Message { shell, title: problem.code.title, text, detail, links };
+    let seconds = u64::from(problem.retry_after_seconds.unwrap_or(5));
+    let is_full = matches!(code.status, 503 | 429);
+    let again = is_full.then(|| shell.t.with("problem-again", "seconds", seconds));
+    let is_said = problem.detail == code.title || is_full || words_for_people(code.name).is_some();
+    let detail = (!is_said).then_some(&*problem.detail);
+    let message = Message { shell, title, text, again, detail };
     let mut response = page(problem.status(), &message);
     if let Some(seconds) = problem.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response.extensions_mut().insert(Refused(problem.code));
+    response.extensions_mut().insert(Refused(code));
     response
 }
 
-impl Code {
-    /// Advice without what only a program can do.
-    fn advice_for_people(&self) -> &'static str {
-        match self.name {
-            "not_found" => "The address may be mistyped, or what was here is gone.",
-            "no_such_election" => {
-                "The address may be mistyped; the code on the screen leads to what is open now."
-            }
-            "no_such_room" => "Check the code on the screen: letters and digits, capitals do not matter.",
-            "method_not_allowed" => "This address is for forms. Go back and send the form again.",
-            "forbidden" => {
-                "The form is older than this session, or was sent from another site. Go back, reload the page and send it again."
-            }
-            _ => self.advice,
+/// Title and advice for people, in the catalogue, of the codes that a voter can meet. What only programs and officers
+/// meet stays in the words of the interface.
+fn words_for_people(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "not_found" => ("problem-not-found", "problem-not-found-text"),
+        "no_such_election" => ("problem-no-such-election", "problem-no-such-election-text"),
+        "no_such_room" => ("problem-no-such-room", "problem-no-such-room-text"),
+        "method_not_allowed" => ("problem-method-not-allowed", "problem-method-not-allowed-text"),
+        "forbidden" => ("problem-forbidden", "problem-forbidden-text"),
+        "not_on_list" | "list_only" => ("not-on-list", "not-on-list-text"),
+        "results_hidden" => ("problem-results-hidden", "problem-results-hidden-text"),
+        "room_locked" => ("waiting-locked", "waiting-locked-text"),
+        "idempotency_key_reused" => ("problem-key-reused", "problem-key-reused-text"),
+        "malformed_request" | "malformed_query" | "unsupported_media_type" | "uri_too_long" => {
+            ("problem-malformed", "problem-malformed-text")
         }
-    }
+        "request_timeout" => ("problem-timeout", "problem-timeout-text"),
+        "body_too_large" => ("problem-too-large", "problem-too-large-text"),
+        "rate_limited" => ("problem-rate-limited", "problem-rate-limited-text"),
+        "overloaded" => ("problem-overloaded", "problem-overloaded-text"),
+        "storage_full" => ("problem-storage-full", "problem-storage-full-text"),
+        "stopping" => ("problem-stopping", "problem-stopping-text"),
+        "internal" => ("problem-internal", "problem-internal-text"),
+        _ => return None,
+    })
 }
 
 /// Renders a template with the headers of every page.

@@ -1,15 +1,17 @@
 //! "Your vote is cast": the receipt, what happens next, and the results when they may be seen.
 
-use super::ballot::{events_of, may_vote_again, purpose};
-use super::figures::{ContestTable, Head, Qr, Turnout, contest_tables, shown_sentence, time_text};
-use super::session::{Session, receipts, voter};
+use super::ballot::{may_vote_again, purpose};
+use super::figures::{ContestTable, Head, Moment, Qr, Voted, shown_sentence, tables_for};
+use super::session::{Followed, Session, receipts, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::api::json_bytes;
 use crate::ballots::receipt_bytes;
 use crate::input::Input;
+use crate::language::Texts;
 use crate::views;
 use askama::Template;
-use election::definition::Revote;
+use election::definition::{Definition, Revote};
+use election::room::Pace;
 use election::{ElectionState, Viewer};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
@@ -26,12 +28,15 @@ struct ReceiptPage<'a> {
     receipt: Stub,
     secrecy: Cow<'static, str>,
     next: Option<Next>,
-    again: Option<&'a str>,
-    events: String,
+    /// Label of the way back to the ballot, where the rules allow it.
+    again: Option<Cow<'static, str>>,
+    again_text: String,
+    follow: Followed,
+    moving: bool,
     counts: &'a str,
     own: Option<u64>,
-    now: &'a str,
-    turnout: Turnout,
+    before: bool,
+    voted: Voted,
     contests: Vec<ContestTable>,
     shown: String,
     another: bool,
@@ -40,9 +45,8 @@ struct ReceiptPage<'a> {
 
 struct Stub {
     tracker: String,
-    number: u64,
-    at: String,
-    at_text: String,
+    number: String,
+    at: Moment,
     qr: Option<Qr>,
 }
 
@@ -59,45 +63,58 @@ pub async fn receipt(input: Input) -> Page {
         return Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), session.cookie));
     };
     let (t, view) = (input.texts(), election.view());
-    let slug = election.slug.as_str();
-    let contests = contest_tables(t, &election, &view, Viewer::Voted);
-    let is_over = matches!(view.state, ElectionState::Closed | ElectionState::Published);
-    let again = may_vote_again(&election.definition, count) && view.state == ElectionState::Open;
-    let again_text =
-        if election.definition.revote == Revote::LastCounts { "Change my vote" } else { "Vote again" };
-    // Own-ballot counts are not in the public feed: the page shows them as of its making, and for how many ballots.
-    let public_counts = contest_tables(t, &election, &view, Viewer::Public);
-    let own = (public_counts.is_empty() && !contests.is_empty()).then_some(view.results.ballots);
-    let page_of = ReceiptPage {
-        own,
+    let (slug, definition) = (election.slug.as_str(), &election.definition);
+    let tables = tables_for(t, &election, &view, Viewer::Voted);
+    let is_over =
+        matches!(view.state, ElectionState::Closed | ElectionState::Published | ElectionState::Cancelled);
+    let may_again = may_vote_again(definition, count) && view.state == ElectionState::Open;
+    let again = if definition.revote == Revote::LastCounts { "change-my-vote" } else { "vote-again" };
+    let receipt_page = ReceiptPage {
         shell: Shell::of(&input),
-        head: Head::new(input.texts(), &election, &view),
+        head: Head::new(t, &election, &view).counting_down(&input, &view),
         slug,
-        receipt: stub(&input, &election, &newest),
+        receipt: stub(&input, t, &election, &newest),
         secrecy: t.say("secrecy-receipt"),
         next: next_in_room(&input, &session, &election)?,
-        again: again.then_some(again_text),
-        events: events_of(slug),
-        counts: if public_counts.is_empty() { "hidden" } else { "shown" },
-        now: if is_over { "Results" } else { "What happens next" },
-        turnout: Turnout::new(t, &view.results),
-        contests,
-        shown: shown_sentence(t, &election.definition),
+        again: may_again.then(|| t.say(again)),
+        again_text: again_text(t, definition, count, view.state),
+        follow: Followed::of(&input, &election),
+        moving: !is_over || tables.are_hidden,
+        counts: if tables.are_public { "shown" } else { "hidden" },
+        // Counts for voters alone are not in the public feed: the page has those of its making, of so many ballots.
+        own: (!tables.are_public && !tables.are_hidden).then_some(view.results.ballots),
+        before: tables.are_hidden,
+        voted: Voted::new(t, definition, &view.results),
+        contests: tables.contests,
+        shown: shown_sentence(t, definition),
         another: input.app.config.demo,
         form_token: session.form_token(&purpose(slug)),
     };
-    Ok(with_cookie(page(StatusCode::OK, &page_of), session.cookie))
+    Ok(with_cookie(page(StatusCode::OK, &receipt_page), session.cookie))
 }
 
-fn stub(input: &Input, election: &ElectionHandle, receipt: &CastReceipt) -> Stub {
+/// Whether and how the vote can be changed.
+fn again_text(t: Texts, definition: &Definition, count: usize, state: ElectionState) -> String {
+    let is_open = matches!(state, ElectionState::Open | ElectionState::Paused);
+    let several = u64::from(definition.ballots_per_voter);
+    match definition.revote {
+        Revote::LastCounts if is_open => t.say("change-allowed").into_owned(),
+        Revote::LastCounts => t.say("change-over").into_owned(),
+        Revote::Forbid if several > 1 => {
+            t.fill("ballots-of-yours", [("n", count.into()), ("max", several.into())])
+        }
+        Revote::Forbid => t.say("change-forbidden").into_owned(),
+    }
+}
+
+fn stub(input: &Input, t: Texts, election: &ElectionHandle, receipt: &CastReceipt) -> Stub {
     let tracker = proof::receipt::tracker(&receipt.leaf);
     let check = format!("{}/e/{}/record?tracker={tracker}", input.app.base_url, election.slug);
     Stub {
         qr: Qr::of(&check),
         tracker,
-        number: receipt.ballot_index + 1,
-        at: receipt.at.to_string(),
-        at_text: time_text(receipt.at),
+        number: t.with("receipt-number", "n", receipt.ballot_index + 1),
+        at: Moment::new(t, "cast-at", receipt.at),
     }
 }
 
@@ -112,14 +129,16 @@ fn newest_receipt(
     Ok(receipts.pop().map(|newest| (newest, count)))
 }
 
-/// The next open election of a room this one is in, which this browser has not voted in.
+/// The next open election of a room this one is in, which this browser has not voted in. A led room's officer says
+/// what comes next.
 fn next_in_room(
     input: &Input,
     session: &Session,
     election: &ElectionHandle,
 ) -> Result<Option<Next>, Refusal> {
     let directory = input.app.node.directory();
-    let rooms = directory.rooms.values().filter(|room| room.elections.contains(&election.slug));
+    let rooms = directory.rooms.values();
+    let rooms = rooms.filter(|room| room.pace == Pace::Own && room.elections.contains(&election.slug));
     for slug in rooms.flat_map(|room| &room.elections) {
         let Some(other) = directory.election(slug.as_str()).map(Arc::clone) else { continue };
         if other.index == election.index || other.view().state != ElectionState::Open {

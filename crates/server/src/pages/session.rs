@@ -1,5 +1,6 @@
 //! Browser sessions: cookies in, voters out, and forms that only the session itself can have sent.
 
+use super::ballot::events_of;
 use super::{OrPage, Refusal};
 use crate::api::elections::take_session;
 use crate::api::evidence::read_problem;
@@ -9,6 +10,7 @@ use crate::input::{Form, Input};
 use crate::problem::{self, Problem};
 use election::Voter;
 use election::definition::Eligibility;
+use election::room::{Pace, Room, Show};
 use hyper::header::HeaderValue;
 use node::edge::ShownVoter;
 use node::{CastReceipt, ElectionHandle};
@@ -76,6 +78,48 @@ pub fn shown_voter(input: &Input, session: &Session, election: &ElectionHandle) 
     let id = election.id.to_string();
     let token = input.app.cookies.get(&input.headers, Purpose::Listed(&id), input.caller.is_secure)?;
     with_edge(|edge| edge.verify_voter(token, election)).ok()
+}
+
+/// The room in which an officer leads from election to election, this one among them.
+pub fn led_room(input: &Input, election: &ElectionHandle) -> Option<Room> {
+    let directory = input.app.node.directory();
+    let is_in = |room: &&Room| {
+        let is_shown = room.screen.election.as_ref() == Some(&election.slug);
+        room.pace == Pace::Led && (is_shown || room.elections.contains(&election.slug))
+    };
+    directory.rooms.values().find(is_in).cloned()
+}
+
+/// The feed that a page of somebody who waits follows: the election's own, or that of the room that is led.
+#[derive(Debug)]
+pub struct Followed {
+    pub events: String,
+    pub room: Option<FollowedRoom>,
+}
+
+#[derive(Debug)]
+pub struct FollowedRoom {
+    pub code: String,
+    /// The election on the room's screen now; empty for none. The page goes along when another one comes.
+    pub on_screen: String,
+}
+
+impl Followed {
+    pub fn of(input: &Input, election: &ElectionHandle) -> Self {
+        match led_room(input, election) {
+            None => Followed { events: events_of(election.slug.as_str()), room: None },
+            Some(room) => {
+                let on_screen = room.screen.election.filter(|_| room.screen.show == Show::Election);
+                Followed {
+                    events: format!("/r/{}/events", room.code),
+                    room: Some(FollowedRoom {
+                        code: room.code.to_string(),
+                        on_screen: on_screen.map_or_else(String::new, |slug| slug.to_string()),
+                    }),
+                }
+            }
+        }
+    }
 }
 
 /// Receipts of the voter's ballots, oldest first.
