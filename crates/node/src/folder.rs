@@ -47,6 +47,16 @@ impl DataFolder {
         self.root.join("node-key")
     }
 
+    /// Pictures of choices, each under the hash of its bytes. The ledger names them and does not hold them.
+    pub fn pictures(&self) -> PathBuf {
+        self.root.join("pictures")
+    }
+
+    /// Which ballots were looked up with their receipts. Nothing rests on it.
+    pub fn checked(&self) -> PathBuf {
+        self.root.join("checked")
+    }
+
     /// Makes the folder and its parts, readable by its owner only.
     pub fn create(&self) -> Result<(), NodeError> {
         for path in [self.root.clone(), self.ledger(), self.cache(), self.cache().join("voters")] {
@@ -114,6 +124,16 @@ fn read_or_make(path: &Path, may_make: bool) -> Result<Secret, NodeError> {
         }
         Err(source) => Err(file_error("read", source)),
     }
+}
+
+/// Writes a whole file: aside, synced, renamed, and its folder synced, so that a crash leaves the old one or the new.
+/// `aside` is a name in the same folder that nobody else writes to.
+pub fn replace_file(path: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(aside, path)?;
+    sync_parent(path)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

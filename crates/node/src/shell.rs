@@ -97,6 +97,7 @@ pub(crate) struct Shared {
     pub directory: ArcSwap<Directory>,
     directory_watch: watch::Sender<Arc<Directory>>,
     identity: Identity,
+    folder: DataFolder,
     inbox: Inbox,
     posts: Mutex<Vec<Arc<PostBox>>>,
     clock: Mutex<SystemClock>,
@@ -263,6 +264,7 @@ impl Node {
         let keys = Arc::new(keys);
         let shared = Arc::new(Shared {
             identity: engine.identity(),
+            folder,
             keys,
             directory: ArcSwap::from_pointee(Directory::default()),
             directory_watch: watch::Sender::new(Arc::default()),
@@ -614,6 +616,11 @@ impl Handle {
 
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    /// Where the node keeps its data.
+    pub fn folder(&self) -> &DataFolder {
+        &self.shared.folder
     }
 
     pub fn directory(&self) -> Arc<Directory> {

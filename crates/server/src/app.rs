@@ -1,6 +1,7 @@
 //! What all workers share, and what belongs to one of them.
 
 use crate::buckets::{Buckets, Rate};
+use crate::checked::Checked;
 use crate::config::ServerConfig;
 use crate::cookies::Cookies;
 use crate::counters::Counters;
@@ -78,6 +79,8 @@ pub struct App {
     pub bulk_chunks: Arc<Semaphore>,
     /// Searches for a code, which read a whole tree.
     pub searches: Arc<Semaphore>,
+    /// Ballots that were looked up with their receipts.
+    pub checked: Checked,
     pub is_stopping: AtomicBool,
 }
 
@@ -101,6 +104,7 @@ impl App {
             record_downloads: Arc::new(Semaphore::new(limits.record_downloads_max)),
             bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            checked: Checked::open(node.folder().checked()),
             is_stopping: AtomicBool::new(false),
             node,
             config,

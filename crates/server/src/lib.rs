@@ -15,6 +15,7 @@ mod ballots;
 mod body;
 mod buckets;
 mod caller;
+mod checked;
 pub mod config;
 mod connection;
 mod cookies;

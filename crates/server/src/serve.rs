@@ -50,6 +50,8 @@ pub struct Running {
     zmq_address: Option<String>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    /// Keeps the file of checked receipts; stopped after all others, so that nothing is left out.
+    keeper: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for Running {
@@ -100,7 +102,9 @@ pub fn start(listener: TcpListener, config: ServerConfig, node: Handle) -> Resul
     }
     let accepting = Accepting { app: Arc::clone(&app), lines, stop: stopped };
     threads.push(spawn("hustings-accept".to_owned(), move || accepting.run(listener))?);
-    Ok(Running { app, address, zmq_address, stop, threads })
+    let keeping = Arc::clone(&app);
+    let keeper = spawn("hustings-checked".to_owned(), move || keeping.checked.keep())?;
+    Ok(Running { app, address, zmq_address, stop, threads, keeper })
 }
 
 pub(crate) fn spawn(
@@ -149,7 +153,11 @@ impl Running {
     pub fn stop(self) {
         self.app.is_stopping.store(true, Relaxed);
         let _ = self.stop.send(true);
-        for thread in self.threads {
+        let last = std::iter::once_with(|| {
+            self.app.checked.stop();
+            self.keeper
+        });
+        for thread in self.threads.into_iter().chain(last) {
             if thread.join().is_err() {
                 tracing::error!("a server thread panicked");
             }

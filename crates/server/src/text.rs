@@ -1,4 +1,4 @@
-//! Small forms for people: grouped hashes and codes, shares, names, QR codes.
+//! Small forms for people: grouped hashes and codes, shares, QR codes.
 
 use crate::language::Language;
 use qrcode::{EcLevel, QrCode};
@@ -26,22 +26,6 @@ pub fn share(language: Language, part: u64, whole: u64) -> String {
         0 => format!("{} %", tenths / 10),
         tenth => format!("{}{}{tenth} %", tenths / 10, language.decimal_mark()),
     }
-}
-
-/// Digits in groups of three with a thin space: `12 345 678`; four digits stay together.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    if digits.len() <= 4 {
-        return digits;
-    }
-    let mut text = String::with_capacity(digits.len() * 2);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The path data of a QR code of `text` and its side in modules with the quiet zone of four on each side.
@@ -78,12 +62,6 @@ mod tests {
         assert_eq!(share(Language::English, 1, 2000), "0.1 %");
         assert_eq!(share(Language::English, 0, 0), "0 %");
         assert_eq!(share(Language::English, u64::MAX, u64::MAX), "100 %");
-    }
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        assert_eq!(thousands(1234), "1234");
-        assert_eq!(thousands(1_234_567), "1\u{202f}234\u{202f}567");
     }
 
     #[test]

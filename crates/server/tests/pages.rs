@@ -2,76 +2,11 @@
 
 mod common;
 
-use common::{Reply, Site, lunch, wait_for};
+use common::{Browser, Site, lunch, wait_for};
 use serde_json::json;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// A browser: keeps its cookies.
-struct Browser<'s> {
-    site: &'s Site,
-    cookies: Vec<(String, String)>,
-}
-
-impl<'s> Browser<'s> {
-    fn new(site: &'s Site) -> Self {
-        Browser { site, cookies: Vec::new() }
-    }
-
-    fn keep(&mut self, reply: Reply) -> Reply {
-        for cookie in reply.headers.get("set-cookie").into_iter().flatten() {
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.retain(|(known, _)| known != name);
-            self.cookies.push((name.to_owned(), value.to_owned()));
-        }
-        reply
-    }
-
-    fn line(&self) -> String {
-        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    fn get(&mut self, path: &str) -> Reply {
-        let reply = self.site.request("GET", path).cookie(&self.line()).send();
-        self.keep(reply)
-    }
-
-    fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
-        let reply = self.site.request("POST", path).cookie(&self.line()).form(fields).send();
-        self.keep(reply)
-    }
-
-    /// From the ballot to the receipt.
-    fn vote(&mut self, slug: &str, choices: &[(&str, &str)]) -> Reply {
-        let ballot = self.get(&format!("/e/{slug}"));
-        assert_eq!(ballot.status, 200, "{}", ballot.text());
-        let form = ballot.hidden("form");
-        let mut fields = vec![("form", form.as_str())];
-        fields.extend_from_slice(choices);
-        let review = self.post(&format!("/e/{slug}/review"), &fields);
-        assert_eq!(review.status, 200, "{}", review.text());
-        assert!(review.text().contains("Nothing has been cast yet."));
-        let (form, key) = (review.hidden("form"), review.hidden("key"));
-        let mut fields = vec![("form", form.as_str()), ("key", key.as_str())];
-        fields.extend_from_slice(choices);
-        let cast = self.post(&format!("/e/{slug}/cast"), &fields);
-        assert_eq!(
-            (cast.status, cast.header("location")),
-            (303, &*format!("/e/{slug}/receipt")),
-            "{}",
-            cast.text()
-        );
-        self.get(&format!("/e/{slug}/receipt"))
-    }
-
-    fn log_in(&mut self) {
-        let login = self.get("/admin");
-        let form = login.hidden("form");
-        let reply = self.post("/admin/login", &[("form", &form), ("token", common::OFFICER)]);
-        assert_eq!((reply.status, reply.header("location")), (303, "/admin"), "{}", reply.text());
-    }
-}
 
 /// The officer locked joining while a late browser had the form open.
 #[test]
@@ -432,36 +367,6 @@ fn over_plain_http_officers_need_the_machine_itself_or_a_pairing_code() {
     assert!(login.header("set-cookie").starts_with("hustings-"));
     assert!(login.text().contains("This connection is not encrypted"));
     assert!(!secure.text().contains("This connection is not encrypted"));
-}
-
-#[test]
-fn the_record_page_checks_receipts() {
-    let site = Site::new();
-    site.open(lunch("lunch", "live"));
-    let receipt = site.vote("lunch", json!({ "meal": ["pizza"] }));
-    site.vote("lunch", json!({ "meal": ["sushi"] }));
-    let page = site.get("/e/lunch/record");
-    insta::assert_snapshot!("record", settled(page.text().split("<pre").next().unwrap()));
-    let tracker = receipt["tracker"].as_str().unwrap();
-    let found =
-        site.get(&format!("/e/lunch/record?tracker={}", tracker.to_lowercase().replace('-', "+"))).text();
-    assert!(found.contains("Found.") && found.contains("It says: Pizza."), "{found}");
-    assert!(site.get("/e/lunch/record?tracker=0000-0000-0000").text().contains("Not found."));
-    assert!(site.get("/e/lunch/record?tracker=hm").text().contains("This is not a code."));
-    let check = |text: &str| {
-        let body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"r\"\r\n\r\n{text}\r\n\
-             --b\r\nContent-Disposition: form-data; name=\"receipt\"\r\n\r\n\r\n--b--\r\n"
-        );
-        site.request("POST", "/e/lunch/record").body("multipart/form-data; boundary=b", body).send().text()
-    };
-    assert!(check(&receipt.to_string()).contains("This ballot is on record."));
-    let mut forged = receipt.clone();
-    forged["leaf_index"] = json!(2);
-    let answer = check(&forged.to_string());
-    assert!(answer.contains("This receipt does not fit.") && answer.contains(">Fails<"), "{answer}");
-    assert!(check("{}").contains("This is not a receipt."));
-    assert!(check("").contains("Nothing to check."));
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub struct Site {
     pub running: Option<Running>,
     node: Option<Node>,
     pub handle: node::Handle,
-    _folder: tempfile::TempDir,
+    config: ServerConfig,
+    folder: tempfile::TempDir,
 }
 
 impl Site {
@@ -25,21 +26,47 @@ impl Site {
     }
 
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Site {
-        let folder = tempfile::tempdir().unwrap();
-        let mut node_config = NodeConfig::standard(folder.path().join("data"));
-        node_config.officer_token = Some(OfficerToken::new(OFFICER.to_owned()).unwrap());
-        let started = Node::start(node_config).unwrap();
         let mut config = ServerConfig::plain();
         config.workers = Some(2);
         change(&mut config);
+        Self::start(tempfile::tempdir().unwrap(), config)
+    }
+
+    fn start(folder: tempfile::TempDir, config: ServerConfig) -> Site {
+        let mut node_config = NodeConfig::standard(folder.path().join("data"));
+        node_config.officer_token = Some(OfficerToken::new(OFFICER.to_owned()).unwrap());
+        let started = Node::start(node_config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let running = server::start(listener, config, started.handle.clone()).unwrap();
+        let running = server::start(listener, config.clone(), started.handle.clone()).unwrap();
         Site {
             address: running.address(),
             running: Some(running),
             node: Some(started.node),
             handle: started.handle,
-            _folder: folder,
+            config,
+            folder,
+        }
+    }
+
+    /// Stops, and starts again with the same data at another port.
+    pub fn restart(&mut self) {
+        self.stop();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let again = Self::start(folder, self.config.clone());
+        let emptied = std::mem::replace(self, again);
+        drop(emptied);
+    }
+
+    pub fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+        if let Some(node) = self.node.take() {
+            node.stop().unwrap();
         }
     }
 
@@ -97,12 +124,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop();
-        }
-        if let Some(node) = self.node.take() {
-            node.stop().unwrap();
-        }
+        self.stop();
     }
 }
 
@@ -283,5 +305,70 @@ pub fn wait_for(condition: impl Fn() -> bool) {
         let now = Instant::now();
         assert!(now < until, "waited in vain");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A browser: keeps its cookies.
+pub struct Browser<'s> {
+    pub site: &'s Site,
+    pub cookies: Vec<(String, String)>,
+}
+
+impl<'s> Browser<'s> {
+    pub fn new(site: &'s Site) -> Self {
+        Browser { site, cookies: Vec::new() }
+    }
+
+    pub fn keep(&mut self, reply: Reply) -> Reply {
+        for cookie in reply.headers.get("set-cookie").into_iter().flatten() {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            self.cookies.push((name.to_owned(), value.to_owned()));
+        }
+        reply
+    }
+
+    pub fn line(&self) -> String {
+        self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    pub fn get(&mut self, path: &str) -> Reply {
+        let reply = self.site.request("GET", path).cookie(&self.line()).send();
+        self.keep(reply)
+    }
+
+    pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Reply {
+        let reply = self.site.request("POST", path).cookie(&self.line()).form(fields).send();
+        self.keep(reply)
+    }
+
+    /// From the ballot to the receipt.
+    pub fn vote(&mut self, slug: &str, choices: &[(&str, &str)]) -> Reply {
+        let ballot = self.get(&format!("/e/{slug}"));
+        assert_eq!(ballot.status, 200, "{}", ballot.text());
+        let form = ballot.hidden("form");
+        let mut fields = vec![("form", form.as_str())];
+        fields.extend_from_slice(choices);
+        let review = self.post(&format!("/e/{slug}/review"), &fields);
+        assert_eq!(review.status, 200, "{}", review.text());
+        assert!(review.text().contains("Nothing has been cast yet."));
+        let (form, key) = (review.hidden("form"), review.hidden("key"));
+        let mut fields = vec![("form", form.as_str()), ("key", key.as_str())];
+        fields.extend_from_slice(choices);
+        let cast = self.post(&format!("/e/{slug}/cast"), &fields);
+        assert_eq!(
+            (cast.status, cast.header("location")),
+            (303, &*format!("/e/{slug}/receipt")),
+            "{}",
+            cast.text()
+        );
+        self.get(&format!("/e/{slug}/receipt"))
+    }
+
+    pub fn log_in(&mut self) {
+        let login = self.get("/admin");
+        let form = login.hidden("form");
+        let reply = self.post("/admin/login", &[("form", &form), ("token", OFFICER)]);
+        assert_eq!((reply.status, reply.header("location")), (303, "/admin"), "{}", reply.text());
     }
 }
