@@ -106,6 +106,10 @@ to continue the one before; the notes stay in DIR as evidence. Exit code 1: two 
     #[command(subcommand)]
     Room(RoomCommand),
 
+    /// Pictures of choices
+    #[command(subcommand)]
+    Picture(PictureCommand),
+
     /// How a server is: log, queue, clock, storage
     Status,
 
@@ -494,6 +498,20 @@ pub struct MintArgs {
     /// How many
     #[arg(long, value_name = "N")]
     pub count: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PictureCommand {
+    /// Add a picture to the server and print the path that a choice's `photo` takes
+    #[command(after_help = "Example: hustings picture add ann.jpg")]
+    Add(PictureAddArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PictureAddArgs {
+    /// PNG, JPEG or WebP, at most 256 KiB
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -155,6 +155,13 @@ impl Client {
         json(self.send(Method::POST, path, body, headers)?)
     }
 
+    /// Posts a file and reads the JSON answer.
+    pub fn post_bytes(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> Result<Value> {
+        let request = self.request(Method::POST, path, &[("content-type", content_type)]);
+        let request = request.body(bytes).context("building the request")?;
+        json(refuse(self.agent.run(request).map_err(|error| self.unreachable(error))?)?)
+    }
+
     pub fn text(&self, path: &str) -> Result<String> {
         let mut answer = self.send(Method::GET, path, None, &[])?;
         Ok(answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(broken_off)?)

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{Cli, ClockCommand, Command, ConfigCommand, RoomCommand, TokenCommand};
+use cli::{Cli, ClockCommand, Command, ConfigCommand, PictureCommand, RoomCommand, TokenCommand};
 use client::Client;
 use exit::{Exit, print_error};
 use output::Form;
@@ -66,6 +66,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Room(RoomCommand::Lock(args)) => commands::room::lock(args, &client()?, form),
         Command::Room(RoomCommand::Unlock(args)) => commands::room::unlock(args, &client()?, form),
         Command::Room(RoomCommand::Remove(args)) => commands::room::remove(args, &client()?, form),
+        Command::Picture(PictureCommand::Add(args)) => commands::picture::add(args, &client()?, form),
         Command::Status => commands::status::show(&client()?, form),
         Command::Clock(ClockCommand::Confirm) => commands::status::confirm_clock(&client()?, form),
         Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),

@@ -8,6 +8,7 @@ use crate::counters::Counters;
 use crate::feed::{Feeds, Present};
 use crate::limits::Limits;
 use crate::officers::Officers;
+use crate::pictures::Pictures;
 use node::{Edge, Handle, Mailbox};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -81,6 +82,7 @@ pub struct App {
     pub searches: Arc<Semaphore>,
     /// Ballots that were looked up with their receipts.
     pub checked: Checked,
+    pub pictures: Pictures,
     pub is_stopping: AtomicBool,
 }
 
@@ -105,6 +107,7 @@ impl App {
             bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             checked: Checked::open(node.folder().checked()),
+            pictures: Pictures::new(node.folder().pictures(), limits.pictures_bytes_total_max),
             is_stopping: AtomicBool::new(false),
             node,
             config,

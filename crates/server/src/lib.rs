@@ -28,6 +28,7 @@ mod multipart;
 mod officers;
 mod outcome;
 mod pages;
+mod pictures;
 pub mod problem;
 mod receipt_json;
 mod routes;

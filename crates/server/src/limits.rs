@@ -20,6 +20,10 @@ pub struct Limits {
     /// Bodies other than ballots, definitions and bulk files.
     pub body_bytes_max: usize,
     pub definition_bytes_max: usize,
+    /// A picture of a choice.
+    pub picture_bytes_max: usize,
+    /// All pictures together, on disk.
+    pub pictures_bytes_total_max: u64,
     pub bulk_bytes_max: usize,
     pub bulk_line_bytes_max: usize,
     /// Chunks of at most 4,096 ballots from bulk requests that the writer holds at once; further ones wait.
@@ -65,6 +69,8 @@ impl Limits {
         ballot_bytes_max: 64 * 1024,
         body_bytes_max: 64 * 1024,
         definition_bytes_max: 16 * 1024 * 1024,
+        picture_bytes_max: 256 * 1024,
+        pictures_bytes_total_max: 256 * 1024 * 1024,
         bulk_bytes_max: 256 * 1024 * 1024,
         bulk_line_bytes_max: 64 * 1024,
         bulk_chunks_max: 8,

@@ -1,7 +1,7 @@
 //! Every address of the server: one table, from which the router is built and with which the OpenAPI file is
 //! compared.
 
-use crate::api::{bulk, elections, evidence, operations, rooms};
+use crate::api::{bulk, elections, evidence, operations, pictures, rooms};
 use crate::app::App;
 use crate::input::Input;
 use crate::problem::{self, Problem};
@@ -82,6 +82,7 @@ pub const ROUTES: &[Route] = routes! {
     api post "/api/v1/rooms/{code}/elections/{slug}/remove" rooms::remove_election;
     api post "/api/v1/rooms/{code}/lock" rooms::lock;
     api post "/api/v1/rooms/{code}/unlock" rooms::unlock;
+    api post "/api/v1/pictures" pictures::add;
     api get "/api/v1/status" operations::status;
     api post "/api/v1/clock/confirm" operations::confirm_clock;
     api get "/openapi.json" operations::openapi;
@@ -114,6 +115,7 @@ pub const ROUTES: &[Route] = routes! {
     page post "/language" pages::choose_language;
     page get "/errors" pages::errors;
     page get "/assets/{name}" pages::asset;
+    page get "/pictures/{name}" pictures::show;
     page get "/admin" pages::officer::front;
     page post "/admin/login" pages::officer::log_in;
     page post "/admin/pair" pages::officer::pair;

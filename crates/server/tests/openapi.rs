@@ -219,6 +219,10 @@ fn answers_have_the_fields_that_the_file_says() {
     assert_eq!(checker.check("POST", remove, &removed)["elections"].as_array().unwrap().len(), 1);
     checker.check("POST", remove, &site.officer_post(&at("/elections/lunch-2/remove"), json!({})));
     checker.check("POST", remove, &site.officer_post(&at("/elections/nowhere/remove"), json!({})));
+    for body in [&b"\xff\xd8\xff"[..], b"<svg/>"] {
+        let picture = site.request("POST", "/api/v1/pictures").officer().body("image/jpeg", body).send();
+        checker.check("POST", "/api/v1/pictures", &picture);
+    }
     checker.check("POST", "/api/v1/clock/confirm", &site.officer_post("/api/v1/clock/confirm", json!({})));
     for path in
         ["/api/v1", "/api/v1/elections", "/api/v1/status", "/openapi.json", "/livez", "/readyz", "/metrics"]

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use election::command::EpochReason;
+use election::definition::is_picture_path;
 use ledger::{FileStorage, Ledger, LedgerError, LogPoint, Recovery, Threads};
 use proof::{Hash, Sha256Stream};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ use crate::output::{Form, Progress, note, thousands};
 
 const MANIFEST: &str = "backup.json";
 const LEDGER_FOLDER: &str = "ledger";
+/// Pictures of choices, each named by the hash of its bytes, so a copy beside a running server is whole or not there.
+const PICTURES_FOLDER: &str = "pictures";
 /// Files of a data folder that cannot be made again. Everything under `cache` can.
 const KEY_FILES: [&str; 2] = ["secret", "node-key"];
 const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
@@ -93,6 +96,7 @@ fn make(data: &Path, out: &Path) -> Result<Manifest> {
     for name in KEY_FILES.iter().chain(&CONFIG_FILES) {
         copy_if_there(&data.join(name), &out.join(name))?;
     }
+    copy_pictures(&data.join(PICTURES_FOLDER), &out.join(PICTURES_FOLDER))?;
     let manifest = Manifest {
         hustings_backup: 1,
         ledger: checked.id(),
@@ -253,6 +257,34 @@ fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
     copy.write_all(&bytes).and_then(|()| copy.sync_all()).with_context(|| cannot_write(to))
 }
 
+fn copy_pictures(from: &Path, to: &Path) -> Result<()> {
+    let names = picture_names(from)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    new_folder(to)?;
+    for name in names {
+        copy_if_there(&from.join(&name), &to.join(&name))?;
+    }
+    sync_folder(to)
+}
+
+/// The pictures in a folder, which need not be there; what is only being written has another name.
+fn picture_names(folder: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("cannot read folder `{}`", folder.display());
+    let mut names = Vec::new();
+    if !folder.is_dir() {
+        return Ok(names);
+    }
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
+        if is_picture_path(&format!("/{PICTURES_FOLDER}/{name}")) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 /// Every file of a backup with its digest, sorted by name, the manifest left out.
 fn digests(backup: &Path) -> Result<Vec<BackupFile>> {
     let mut names: Vec<String> =
@@ -260,6 +292,8 @@ fn digests(backup: &Path) -> Result<Vec<BackupFile>> {
     names.retain(|name| backup.join(name).is_file());
     let segments = segment_names(&backup.join(LEDGER_FOLDER))?;
     names.extend(segments.into_iter().map(|name| format!("{LEDGER_FOLDER}/{name}")));
+    let pictures = picture_names(&backup.join(PICTURES_FOLDER))?;
+    names.extend(pictures.into_iter().map(|name| format!("{PICTURES_FOLDER}/{name}")));
     names.sort();
     names.into_iter().map(|name| digest(backup, name)).collect()
 }
@@ -364,6 +398,10 @@ pub fn restore(args: RestoreArgs, form: Form) -> Result<Exit> {
 pub fn unpack(backup: &Path, manifest: &Manifest, data: &Path) -> Result<()> {
     new_folder(data)?;
     new_folder(&data.join(LEDGER_FOLDER))?;
+    let pictures = data.join(PICTURES_FOLDER);
+    if manifest.files.iter().any(|file| file.name.starts_with(PICTURES_FOLDER)) {
+        new_folder(&pictures)?;
+    }
     for file in &manifest.files {
         let (from, to) = (backup.join(&file.name), data.join(&file.name));
         match file.name.starts_with(LEDGER_FOLDER) {
@@ -372,6 +410,9 @@ pub fn unpack(backup: &Path, manifest: &Manifest, data: &Path) -> Result<()> {
         }
     }
     sync_folder(&data.join(LEDGER_FOLDER))?;
+    if pictures.is_dir() {
+        sync_folder(&pictures)?;
+    }
     sync_folder(data)
 }
 
@@ -481,6 +522,26 @@ mod tests {
         bytes[5_000] ^= 1;
         fs::write(&segment, bytes).expect("written");
         assert_eq!(code(&verify(&out).expect_err("is damaged")), Exit::Damaged);
+    }
+
+    #[test]
+    fn pictures_are_in_a_backup_and_come_back_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (data, out, new) =
+            (folder.path().join("data"), folder.path().join("out"), folder.path().join("new"));
+        fs::create_dir_all(data.join(PICTURES_FOLDER)).expect("made");
+        drop(data_folder(&data, 10));
+        let name = format!("{PICTURES_FOLDER}/{}.png", "0f".repeat(32));
+        fs::write(data.join(&name), b"a picture").expect("written");
+        fs::write(data.join(PICTURES_FOLDER).join("new"), b"half a").expect("written");
+        new_folder(&out).expect("made");
+        let manifest = make(&data, &out).expect("a backup");
+        verify(&out).expect("whole");
+        unpack(&out, &manifest, &new).expect("unpacked");
+        assert_eq!(fs::read(new.join(&name)).expect("came back"), b"a picture");
+        assert!(!new.join(PICTURES_FOLDER).join("new").exists());
+        fs::write(out.join(&name), b"another").expect("written");
+        assert_eq!(code(&verify(&out).expect_err("was changed")), Exit::Damaged);
     }
 
     #[test]

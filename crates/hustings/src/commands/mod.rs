@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 pub mod election;
 pub mod mirror;
+pub mod picture;
 pub mod poll;
 pub mod results;
 pub mod room;

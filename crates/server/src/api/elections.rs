@@ -71,6 +71,7 @@ pub async fn create(input: Input) -> Answer {
     let raw: RawDefinition = serde_path_to_error::deserialize(Value::Object(members))
         .map_err(|error| wire::malformed_json(Some(error.path().to_string()), &error.inner().to_string()))?;
     let definition = raw.check().map_err(|error| definition_problem(&error))?;
+    app.pictures.check(&definition)?;
     let slug = definition.slug.clone();
     acted(&app, OfficerRequest::Create(Box::new(definition), voters), Some(slug), StatusCode::CREATED).await
 }

@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod elections;
 pub mod evidence;
 pub mod operations;
+pub mod pictures;
 pub mod rooms;
 
 use crate::problem::Problem;
