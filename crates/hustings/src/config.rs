@@ -50,11 +50,12 @@ pub struct Setting<T> {
 }
 
 /// Declares every setting once: its flag, its `HUSTINGS_…` name, its key in the file and its default.
-/// `required`: there is always a value. `optional`: none unless given.
+/// `required`: there is always a value. `optional`: none unless given. `lists`: given several times, or with commas.
 macro_rules! settings {
     (
         required { $( $(#[doc = $doc:literal])* $name:ident ($env:literal, $shown:literal): $type:ty = $default:expr; )* }
         optional { $( $(#[doc = $odoc:literal])* $oname:ident ($oenv:literal, $oshown:literal): $otype:ty; )* }
+        lists { $( $(#[doc = $ldoc:literal])* $lname:ident ($lenv:literal, $lshown:literal); )* }
     ) => {
         /// The settings of one origin, as given.
         #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
@@ -64,6 +65,8 @@ macro_rules! settings {
                pub $name: Option<$type>, )*
             $( $(#[doc = $odoc])* #[arg(long, env = $oenv, value_name = $oshown, help_heading = "Settings", hide_env_values = true)]
                pub $oname: Option<$otype>, )*
+            $( $(#[doc = $ldoc])* #[arg(long, env = $lenv, value_name = $lshown, help_heading = "Settings", hide_env_values = true, value_delimiter = ',')]
+               pub $lname: Option<Vec<String>>, )*
             /// `[limits]` of the file; on the command line they are `--limit NAME=VALUE`.
             #[arg(skip)]
             pub limits: Option<toml::Table>,
@@ -74,6 +77,7 @@ macro_rules! settings {
         pub struct Settings {
             $( pub $name: Setting<$type>, )*
             $( pub $oname: Setting<Option<$otype>>, )*
+            $( pub $lname: Setting<Vec<String>>, )*
             /// Every limit of the HTTP side, by name.
             pub limits: BTreeMap<String, Setting<u64>>,
         }
@@ -94,6 +98,11 @@ macro_rules! settings {
                         (None, Some(value)) => Setting { value: Some(value), origin: Origin::File(path.to_owned()) },
                         (None, None) => Setting { value: None, origin: Origin::Default },
                     }, )*
+                    $( $lname: match (given.$lname, file.$lname) {
+                        (Some(value), _) => Setting { value, origin: given_from(stringify!($lname), $lenv) },
+                        (None, Some(value)) => Setting { value, origin: Origin::File(path.to_owned()) },
+                        (None, None) => Setting { value: Vec::new(), origin: Origin::Default },
+                    }, )*
                 }
             }
 
@@ -102,6 +111,7 @@ macro_rules! settings {
                 let mut all = vec![
                     $( (stringify!($name).to_owned(), json!(self.$name.value), &self.$name.origin), )*
                     $( (stringify!($oname).to_owned(), json!(self.$oname.value), &self.$oname.origin), )*
+                    $( (stringify!($lname).to_owned(), json!(self.$lname.value), &self.$lname.origin), )*
                 ];
                 let limit = |(name, limit)| {
                     let (name, Setting { value, origin }): (&String, &Setting<u64>) = (name, limit);
@@ -146,6 +156,10 @@ settings! {
         trusted_proxy ("HUSTINGS_TRUSTED_PROXY", "ADDR,…"): String;
         /// Threads that serve connections [default: one per core]
         workers ("HUSTINGS_WORKERS", "N"): usize;
+    }
+    lists {
+        /// Site whose pages may show results in a frame, such as https://example.org; may be repeated
+        embed_origin ("HUSTINGS_EMBED_ORIGIN", "ORIGIN");
     }
 }
 
@@ -299,6 +313,13 @@ impl Settings {
                 return wrong("trusted_proxy", &self.trusted_proxy.origin, &format!("is wrong: {error}"));
             }
         };
+        // As browsers compare origins: a path, or a quote from nowhere, would open the policy to more than was meant.
+        if let Some(origin) = self.embed_origin.value.iter().find(|origin| !is_public_url(origin)) {
+            let why = format!("must be http:// or https:// and a host, without a path; `{origin}` is not");
+            return wrong("embed_origin", &self.embed_origin.origin, &why);
+        }
+        let embed_origins = self.embed_origin.value.iter();
+        let embed_origins = embed_origins.map(|origin| origin.trim_end_matches('/').to_owned()).collect();
         let limits = self.limits.iter().map(|(name, limit)| (name.clone(), json!(limit.value)));
         let limits: Limits = serde_json::from_value(Value::Object(limits.collect()))
             .map_err(|error| Failure::usage(format!("a limit is out of range: {error}")))?;
@@ -309,6 +330,7 @@ impl Settings {
                 tls,
                 base_url: self.public_url.value.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
                 trusted_proxies,
+                embed_origins,
                 zmq: self.zmq.value.as_deref().and_then(zmq_address),
                 workers: self.workers.value,
                 limits,
@@ -336,7 +358,7 @@ pub fn zmq_address(text: &str) -> Option<String> {
 pub fn is_public_url(url: &str) -> bool {
     let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     let host = rest.map(|rest| rest.strip_suffix('/').unwrap_or(rest)).unwrap_or_default();
-    !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@'])
+    !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@', ';', ',', '\'', '"', '*'])
 }
 
 /// The file's settings; `None` where there is no file.
@@ -444,6 +466,11 @@ mod tests {
         assert_eq!(
             message("public_url = \"vote.example.org\""),
             "setting `public_url` must be http:// or https:// and a host, without a path (from: file hustings.toml)"
+        );
+        assert_eq!(
+            message("embed_origin = [\"https://a.example\", \"https://b.example; script-src *\"]"),
+            "setting `embed_origin` must be http:// or https:// and a host, without a path; \
+             `https://b.example; script-src *` is not (from: file hustings.toml)"
         );
         assert!(message("trusted_proxy = \"10.0.0.0/8, me\"").contains("`me` is not an address"));
         assert!(message("[limits]\nheartbeat_seconds = 99999999999").starts_with("a limit is out of range"));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::exit::Failure;
 
@@ -44,15 +44,8 @@ pub fn read_file(path: &Path) -> Result<Value> {
 }
 
 fn from_toml(name: &str, text: &str) -> Result<Value> {
-    let table: toml::Table = toml::from_str(text).map_err(|error| {
-        Failure::usage(format!("`{name}` is not valid TOML\n{}", error.to_string().trim_end()))
-    })?;
-    let mut object = Map::new();
-    for (key, value) in table {
-        let value = toml_value(&key, value).map_err(|why| Failure::usage(format!("`{name}`: {why}")))?;
-        object.insert(key, value);
-    }
-    Ok(Value::Object(object))
+    let members = server::definition_file::from_toml(text);
+    Ok(Value::Object(members.map_err(|why| Failure::usage(format!("`{name}`: {why}")))?))
 }
 
 fn from_json(name: &str, text: &str) -> Result<Value> {
@@ -64,35 +57,6 @@ fn from_json(name: &str, text: &str) -> Result<Value> {
             Err(Failure::usage(format!("`{name}` is JSON, but not an object such as {{\"slug\": …}}")).into())
         }
     }
-}
-
-/// A TOML value as JSON; a date and time becomes RFC 3339 text and must say its zone.
-fn toml_value(field: &str, value: toml::Value) -> Result<Value, String> {
-    Ok(match value {
-        toml::Value::String(text) => Value::String(text),
-        toml::Value::Integer(number) => json!(number),
-        toml::Value::Float(_) => {
-            return Err(format!("`{field}` must be a whole number or an exact text, not a decimal"));
-        }
-        toml::Value::Boolean(yes) => Value::Bool(yes),
-        toml::Value::Datetime(time) if time.offset.is_some() => Value::String(time.to_string()),
-        toml::Value::Datetime(time) => {
-            return Err(format!(
-                "`{field}` = {time} names no time zone: write 2027-03-01T18:00:00Z or …+01:00"
-            ));
-        }
-        toml::Value::Array(items) => {
-            Value::Array(items.into_iter().map(|item| toml_value(field, item)).collect::<Result<_, _>>()?)
-        }
-        toml::Value::Table(table) => {
-            let mut object = Map::new();
-            for (key, value) in table {
-                let field = format!("{field}.{key}");
-                object.insert(key, toml_value(&field, value)?);
-            }
-            Value::Object(object)
-        }
-    })
 }
 
 fn plain(error: &std::io::Error) -> String {
@@ -228,7 +192,7 @@ mod tests {
     #[test]
     fn a_mistake_in_toml_is_shown_with_its_line() {
         insta::assert_snapshot!(message(from_toml("board.toml", "slug = \"board\"\ntitle = Board\n")), @r"
-        `board.toml` is not valid TOML
+        `board.toml`: it is not valid TOML
         TOML parse error at line 2, column 9
           |
         2 | title = Board

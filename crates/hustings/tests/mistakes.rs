@@ -57,7 +57,7 @@ fn an_election_file_with_a_mistake_is_shown_with_its_line() {
     let ran = run(hustings().args(["election", "create", text(&file)]));
     insta::assert_snapshot!(ran.told(&[(text(folder.path()), "FOLDER")]), @r"
     exit 2
-    hustings: `FOLDER/board.toml` is not valid TOML
+    hustings: `FOLDER/board.toml`: it is not valid TOML
     TOML parse error at line 2, column 9
       |
     2 | title = Board 2027

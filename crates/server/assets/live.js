@@ -16,6 +16,9 @@ function start(scope) {
   for (const set of scope.querySelectorAll("[data-max]")) limitMarks(set);
   for (const form of scope.querySelectorAll("form[data-send]")) sendInPlace(form);
   for (const time of scope.querySelectorAll("time[datetime]")) showTime(time);
+  for (const node of scope.querySelectorAll("[data-closes-in-ms]")) node.dataset.closesInMs = Number(node.dataset.closesInMs) + performance.now() - loadedAt;
+  countDown();
+  document.dispatchEvent(new CustomEvent("hustings:main"));
 }
 
 // --- The feed ---------------------------------------------------------------------------------------------------
@@ -45,8 +48,8 @@ function follow(root) {
   source.addEventListener("room", (event) => {
     heardAt = Date.now();
     const room = JSON.parse(event.data);
-    set("connected", number(room.connected ?? 0));
-    for (const { slug, voters } of room.elections ?? []) set(`voters:${slug}`, number(voters));
+    set("connected", room.connected ?? 0);
+    for (const { slug, voters } of room.elections ?? []) set(`voters:${slug}`, voters);
     if (root.dataset.version && room.version !== root.dataset.version) refresh();
     if ("followRoom" in root.dataset) goAlong(root, room);
   });
@@ -54,6 +57,8 @@ function follow(root) {
 
   function tell() {
     countDown();
+    const silent = Math.round((Date.now() - heardAt) / 1000);
+    put(document.querySelector("[data-live=stale]"), broken && silent > 3 ? fill(texts.stale, { seconds: silent }) : "");
     const line = status();
     if (!line) return;
     const isOver = OVER.includes(newest?.state ?? root.dataset.state) && !root.dataset.version;
@@ -93,9 +98,9 @@ function show(root, snapshot) {
   if (root.dataset.own && String(snapshot.ballots) !== root.dataset.own) refresh(8000);
   for (const node of root.querySelectorAll("[data-voted]")) put(node, plural(node.dataset.voted, snapshot.voters));
   if (snapshot.closes_at) showClosing(snapshot);
-  set("ballots", number(snapshot.ballots));
-  set("voters", number(snapshot.voters));
-  set(`voters:${snapshot.slug}`, number(snapshot.voters));
+  set("ballots", snapshot.ballots);
+  set("voters", snapshot.voters);
+  set(`voters:${snapshot.slug}`, snapshot.voters);
   for (const bar of document.querySelectorAll("[data-turnout]")) bar.setAttribute("width", `${Math.min(100, (snapshot.voters * 100) / Math.max(1, Number(bar.dataset.turnout)))}%`);
   for (const contest of snapshot.contests ?? []) showContest(root, contest);
   if (turns) unveil(root, snapshot.counts_visible);
@@ -135,6 +140,7 @@ function showContest(root, contest) {
     : total && sentence?.dataset.rated ? rated(sentence.dataset.rated, contest.counts, total)
     : sentence?.dataset.without ?? "");
   if (!contest.counts) return;
+  if (total) put(root.querySelector(`[data-average="${contest.id}"]`), average(contest.counts, total));
   const most = Math.max(1, ...contest.counts.map((row) => row.votes));
   for (const { choice, votes } of contest.counts) {
     const row = root.querySelector(`[data-row="${contest.id}/${choice}"]`);
@@ -147,11 +153,15 @@ function showContest(root, contest) {
   put(root.querySelector(`[data-blank="${contest.id}"]`), number(contest.blank ?? 0));
 }
 
-/** A rating's average while voting goes on, rounded half up to a tenth, as the server writes it. */
+/** A rating while voting goes on, in one sentence. */
 function rated(forms, counts, total) {
+  return fill(plural(forms, total), { average: average(counts, total) });
+}
+
+/** Rounded half up to a tenth, as the server writes it. */
+function average(counts, total) {
   const points = counts.reduce((sum, row) => sum + row.choice * row.votes, 0);
-  const tenths = Math.floor((20 * points + total) / (2 * total));
-  return fill(plural(forms, total), { average: decimal(tenths) });
+  return decimal(Math.floor((20 * points + total) / (2 * total)));
 }
 
 // --- Pages that have become others ------------------------------------------------------------------------------
@@ -165,18 +175,24 @@ let refreshing = false;
 function refresh(patience = 100) {
   if (refreshing) return;
   refreshing = true;
-  const spread = document.body.classList.contains("screen") ? 0 : 1500;
+  const spread = document.querySelector(".screen, .officer") ? 0 : 1500;
   setTimeout(takeOver, patience + Math.random() * spread, 1);
 }
 
+/** An officer who is asked something, or writes, goes on with that first. */
+function isBusy() {
+  const focused = document.activeElement;
+  return document.querySelector(".officer details.ask[open], dialog[open]")
+    || (focused?.closest(".officer") && focused.matches("input, textarea, select"));
+}
+
 async function takeOver(attempt) {
+  if (isBusy()) { setTimeout(takeOver, 1000, attempt); return; }
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
     if (response.status >= 500) throw new Error(response.statusText);
     if (response.redirected) { location.replace(response.url); return; }
-    const focused = document.activeElement?.id;
     become(await response.text());
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     refreshing = false;
   } catch {
     setTimeout(takeOver, Math.min(10_000, 500 * attempt) + Math.random() * 1000, attempt + 1);
@@ -186,11 +202,14 @@ async function takeOver(attempt) {
 /** Takes over another page's <main>. */
 function become(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
+  const focused = document.activeElement?.id;
   document.title = page.title;
   document.body.className = page.body.className;
   document.querySelector("main").replaceWith(page.querySelector("main"));
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   start(document.querySelector("main"));
 }
+document.addEventListener("hustings:page", (event) => become(event.detail));
 
 // --- Voting -----------------------------------------------------------------------------------------------------
 
@@ -251,8 +270,9 @@ function sendInPlace(form) {
 
 // --- Small things -----------------------------------------------------------------------------------------------
 
-function set(name, text) {
-  for (const node of document.querySelectorAll(`[data-live="${name}"]`)) put(node, text);
+/** A number, alone or in the sentence that the node has for it. */
+function set(name, count) {
+  for (const node of document.querySelectorAll(`[data-live="${name}"]`)) put(node, node.dataset.forms ? plural(node.dataset.forms, count) : number(count));
 }
 
 function put(node, text, mayBeInForm = false) {

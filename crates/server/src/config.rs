@@ -15,6 +15,8 @@ pub struct ServerConfig {
     pub base_url: Option<String>,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<AddressRange>,
+    /// Origins (`https://example.org`) whose pages may show results in a frame; nobody's without any.
+    pub embed_origins: Vec<String>,
     /// Where ZeroMQ PUB listens, `tcp://127.0.0.1:8701`; off without.
     pub zmq: Option<String>,
     /// Offers "vote as another person on this device".
@@ -33,6 +35,7 @@ impl ServerConfig {
             tls: None,
             base_url: None,
             trusted_proxies: Vec::new(),
+            embed_origins: Vec::new(),
             zmq: None,
             demo: false,
             default_room: None,

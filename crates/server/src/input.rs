@@ -158,10 +158,9 @@ impl Input {
         Ok((rest, form))
     }
 
-    /// The body, and the request without it.
-    pub async fn with_bytes(self) -> Result<(Input, Bytes), Refusal> {
+    /// The body of at most `bytes_max`, and the request without it.
+    pub async fn with_bytes(self, bytes_max: usize) -> Result<(Input, Bytes), Refusal> {
         let (rest, reader) = self.split();
-        let bytes_max = rest.app.limits().body_bytes_max;
         let bytes = reader.bytes(bytes_max).await.or_page(&rest)?;
         Ok((rest, bytes))
     }

@@ -172,6 +172,12 @@ impl From<usize> for Value<'_> {
     }
 }
 
+impl From<&usize> for Value<'_> {
+    fn from(number: &usize) -> Self {
+        Value::Number(*number as u64)
+    }
+}
+
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
         Value::Text(Cow::Borrowed(text))

@@ -20,6 +20,7 @@ pub mod config;
 mod connection;
 mod cookies;
 mod counters;
+pub mod definition_file;
 mod feed;
 mod input;
 mod language;

@@ -96,7 +96,10 @@ pub const ROUTES: &[Route] = routes! {
     page post "/j/{code}/another" pages::room::another;
     page get "/poll/{number}" pages::room::poll;
     page get "/r/{code}/screen" pages::screen::screen;
+    page get "/r/{code}/overlay" pages::screen::overlay;
+    page get "/r/{code}/embed" pages::screen::embed_room;
     page get "/r/{code}/events" pages::screen::events;
+    page get "/e/{slug}/embed" pages::screen::embed_election;
     page get "/e/{slug}" pages::ballot::ballot;
     page get "/e/{slug}/enter" pages::ballot::begin_again;
     page post "/e/{slug}/enter" pages::casting::enter;
@@ -116,17 +119,22 @@ pub const ROUTES: &[Route] = routes! {
     page get "/errors" pages::errors;
     page get "/assets/{name}" pages::asset;
     page get "/pictures/{name}" pictures::show;
-    page get "/admin" pages::officer::front;
-    page post "/admin/login" pages::officer::log_in;
-    page post "/admin/pair" pages::officer::pair;
-    page post "/admin/logout" pages::officer::log_out;
-    page post "/admin/pairing-code" pages::officer::pairing_code;
-    page post "/admin/polls" pages::officer::quick_poll;
-    page get "/admin/e/{slug}" pages::officer::election;
-    page post "/admin/e/{slug}/{act}" pages::officer::act;
-    page get "/admin/r/{code}" pages::officer::room;
-    page post "/admin/r/{code}/screen" pages::officer::screen;
-    page post "/admin/r/{code}/elections" pages::officer::add_election;
+    page get "/admin" pages::officer::front::front;
+    page post "/admin/login" pages::officer::login::log_in;
+    page post "/admin/pair" pages::officer::login::pair;
+    page post "/admin/logout" pages::officer::login::log_out;
+    page post "/admin/pairing-code" pages::officer::login::pairing_code;
+    page post "/admin/polls" pages::officer::create::poll;
+    page post "/admin/rooms" pages::officer::create::room;
+    page post "/admin/files" pages::officer::create::upload;
+    page get "/admin/e/{slug}" pages::officer::election::show;
+    page get "/admin/e/{slug}/results.csv" pages::officer::export::results;
+    page get "/admin/e/{slug}/results.json" pages::officer::export::results;
+    page post "/admin/e/{slug}/{act}" pages::officer::election::act;
+    page get "/admin/r/{code}" pages::officer::room::show;
+    page get "/admin/r/{code}/remote" pages::officer::room::remote;
+    page get "/admin/r/{code}/results.csv" pages::officer::export::room_results;
+    page post "/admin/r/{code}/{act}" pages::officer::room::act;
 };
 
 /// The router for all of [`ROUTES`].

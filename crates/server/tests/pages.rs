@@ -294,54 +294,6 @@ fn another_person_is_offered_in_the_demo_only() {
 }
 
 #[test]
-fn an_officer_leads_a_poll_from_the_browser() {
-    let site = Site::new();
-    let mut officer = Browser::new(&site);
-    let wrong = {
-        let form = officer.get("/admin").hidden("form");
-        officer.post("/admin/login", &[("form", &form), ("token", "wrong")])
-    };
-    assert!(wrong.status == 403 && wrong.text().contains("Not logged in."));
-    assert!(officer.get("/admin/e/x").text().contains("Officer login"));
-    officer.log_in();
-    let form = officer.get("/admin").hidden("form");
-    let empty = officer.post("/admin/polls", &[("form", &form), ("title", "Where?"), ("choices", " ")]);
-    assert_eq!(empty.status, 422);
-    assert!(empty.text().contains("value=\"Where?\""), "what was typed stays");
-    let fields =
-        [("form", &*form), ("title", "Where?"), ("choices", "Park\r\nRiver\r\n"), ("results", "live")];
-    let made = officer.post("/admin/polls", &fields);
-    assert_eq!(made.status, 303, "{}", made.text());
-    let room = made.header("location").to_owned();
-    assert!(officer.get(&room).text().contains("Where?"));
-    assert_eq!(site.get("/api/v1/elections/where").json()["state"], "open");
-    let second = officer.post("/admin/polls", &fields);
-    assert_eq!(second.status, 303);
-    assert_eq!(site.get("/api/v1/elections/where-2").json()["state"], "open");
-    Browser::new(&site).vote("where", &[("c.question", "river")]);
-    let unsure = officer.post("/admin/e/where/close", &[("form", &form)]);
-    assert!(unsure.status == 409 && unsure.text().contains("Not done."));
-    let closed = officer.post("/admin/e/where/close", &[("form", &form), ("sure", "yes")]);
-    assert!(closed.text().contains("The winner is River with 1 vote"), "{}", closed.text());
-    let published = officer.post("/admin/e/where/publish", &[("form", &form)]);
-    assert!(published.text().contains("Published."));
-    let code = room.rsplit('/').next().unwrap();
-    let shown = officer.post(
-        &format!("/admin/r/{code}/screen"),
-        &[("form", &form), ("show", "results"), ("election", "where")],
-    );
-    assert_eq!(shown.status, 303);
-    assert!(site.get(&format!("/r/{code}/screen")).text().contains("The winner is River"));
-    assert_eq!(
-        officer.post("/admin/polls", &[("title", "x"), ("choices", "y")]).status,
-        403,
-        "no form token"
-    );
-    officer.post("/admin/logout", &[("form", &form)]);
-    assert!(officer.get("/admin").text().contains("Officer login"));
-}
-
-#[test]
 fn over_plain_http_officers_need_the_machine_itself_or_a_pairing_code() {
     let site = Site::with(|config| config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]);
     let from_afar =

@@ -7,7 +7,7 @@ async function logIn(page, server) {
   await page.goto(`${server.base}/admin`);
   await page.getByLabel("Officer token").fill(OFFICER_TOKEN);
   await page.getByRole("button", { name: "Log in" }).click();
-  await page.getByRole("heading", { level: 1, name: "Elections" }).waitFor();
+  await page.getByRole("heading", { level: 1, name: "Polls and rooms" }).waitFor();
 }
 
 for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-without-script", PHONE, false]]) {
@@ -32,7 +32,10 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await look(officer, `officer-${name}-empty`);
       await officer.getByLabel("Question").fill("Where do we meet?");
       await officer.getByLabel("Choices, one a line").fill("Library\nPark\nRiver");
-      await officer.getByRole("button", { name: "Start the poll" }).click();
+      await officer.getByText("When results are shown, and when it closes").click();
+      await officer.getByLabel("Results are shown").selectOption("at-close");
+      await look(officer, `officer-${name}-form`);
+      await officer.getByRole("button", { name: "Start now" }).click();
       await waitFor(async () => (await server.get("/elections")).elections.length === 1, "the poll");
       [{ slug }] = (await server.get("/elections")).elections;
       await officer.goto(`${server.base}/admin/e/${slug}`);
@@ -48,24 +51,23 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await voter.goto(`${server.base}/e/${slug}`);
       await castBallot(voter, [["Park"]]);
       await officer.goto(`${server.base}/admin/e/${slug}`);
-      await officer.locator("[data-live=voters]").filter({ hasText: /^1$/ }).waitFor();
+      await officer.locator("[data-live=voters]").filter({ hasText: "1 person has voted" }).waitFor();
     });
 
     await step("closing asks once and prints the outcome", async () => {
       const form = officer.locator("form[action$='/close']");
-      const button = form.getByRole("button");
-      await button.click();
+      await officer.locator("summary", { hasText: "Close the vote now" }).click();
+      await officer.getByText("It cannot be opened again.").waitFor();
       assert.equal((await server.get(`/elections/${slug}`)).state, "open", "not before it is confirmed");
-      await form.getByRole("checkbox").check();
-      await button.click();
+      await look(officer, `officer-${name}-close-asked`);
+      await form.getByRole("button").click();
       await officer.getByText("The winner is Park with 1 vote").first().waitFor();
       await look(officer, `officer-${name}-closed`);
     });
 
     await step("publishing ends it", async () => {
-      const form = officer.locator("form[action$='/publish']");
-      for (const box of await form.getByRole("checkbox").all()) await box.check();
-      await form.getByRole("button").click();
+      await officer.locator("summary", { hasText: "Publish the result" }).click();
+      await officer.locator("form[action$='/publish']").getByRole("button").click();
       await waitFor(async () => (await server.get(`/elections/${slug}`)).state === "published", "publication");
       await officer.goto(`${server.base}/admin`);
       await look(officer, `officer-${name}-list`);

@@ -74,10 +74,11 @@ for (const [size, viewport, colorScheme] of [["phone", PHONE, "light"], ["deskto
       await page.goto(`${server.base}/admin`);
       await page.getByLabel("Officer token").fill(OFFICER_TOKEN);
       await page.getByRole("button", { name: "Log in" }).click();
-      await page.getByRole("heading", { level: 1, name: "Elections" }).waitFor();
+      await page.getByRole("heading", { level: 1, name: "Polls and rooms" }).waitFor();
       await visit("/admin", "admin");
       for (const slug of ["draft", "open", "listed", "closed", "cancelled"]) await visit(`/admin/e/${slug}`, `admin-${slug}`);
       await visit(`/admin/r/${code}`, "admin-room");
+      await visit(`/admin/r/${code}/remote`, "admin-remote");
     });
   });
 }

@@ -180,6 +180,12 @@ impl Stage {
         Ok(Room { code, slugs })
     }
 
+    /// Puts the first election on the screen: its question, and its results as soon as they may be seen.
+    pub fn show_results(&self, room: &Room) -> Result<()> {
+        let body = json!({"show": "results", "election": room.slugs[0]});
+        self.client.post(&format!("/api/v1/rooms/{}/screen", room.code), Some(&body)).map(|_| ())
+    }
+
     /// Makes an election; one of the same name from an earlier evening gets a number behind it.
     fn create(&self, definition: &Value) -> Result<String> {
         let stem = definition["slug"].as_str().context("a definition has a slug")?;
@@ -227,6 +233,7 @@ impl Stage {
             }
             text += &format!("  Projector   {base}/r/{code}/screen\n");
             text += &format!("  Officer     {base}/admin  (pairing code {pairing})\n");
+            text += &format!("              {local}/admin?code={pairing}  (on this computer; works once)\n");
             text += &format!("  Join code   {code}\n\n");
             match (shown.wait_for, shown.simulated) {
                 (Some(number), 0) => text += &format!("Results appear when {} voted.\n", have_people(number)),

@@ -38,6 +38,7 @@ pub fn run(args: PollArgs, options: ServerOptions, form: Form) -> Result<Exit> {
     let data = data_folder(args.data, "poll")?;
     let stage = Stage::start(&data, args.listen, args.public_url, None, true, options)?;
     let room = stage.open_room(&data, &args.question, &[definition])?;
+    stage.show_results(&room)?;
     stage.announce(&Shown { room: &room, what: "poll", wait_for: args.wait_for, simulated: 0 }, form);
     stage.run_until_stopped(&room, None, fresh, form)
 }

@@ -7,7 +7,7 @@ use crate::input::Input;
 use crate::problem::{self, Problem};
 use crate::wire::{self, ResultsBody};
 use crate::{auth, ballots, feed, views};
-use election::definition::{DefinitionError, RawDefinition, eligibility_text, results_text};
+use election::definition::{Definition, DefinitionError, RawDefinition, eligibility_text, results_text};
 use election::{Slug, UnixMillis, Viewer};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, LOCATION};
@@ -56,9 +56,19 @@ pub async fn create(input: Input) -> Answer {
     input.no_query()?;
     auth::officer(&input.app, &input.headers)?;
     let (app, bytes_max) = (Arc::clone(&input.app), input.app.limits().definition_bytes_max);
-    let Value::Object(mut members) = input.json::<Value>(bytes_max).await? else {
+    let Value::Object(members) = input.json::<Value>(bytes_max).await? else {
         return Err(Problem::new(&problem::MALFORMED_JSON, "a definition is an object").at("definition"));
     };
+    let (definition, voters) = read_definition(&app, members)?;
+    let slug = definition.slug.clone();
+    acted(&app, OfficerRequest::Create(Box::new(definition), voters), Some(slug), StatusCode::CREATED).await
+}
+
+/// A definition and its list of voters, strictly, with the pictures that it names; the problem names the field at fault.
+pub fn read_definition(
+    app: &App,
+    mut members: serde_json::Map<String, Value>,
+) -> Result<(Definition, Vec<ListedVoter>), Problem> {
     let voters = members.remove("voters").map(listed_voters).transpose()?.unwrap_or_default();
     let contests = members.get("contest").unwrap_or(&Value::Null);
     wire::expect_objects(contests, "contest", &["choose"])?;
@@ -72,8 +82,7 @@ pub async fn create(input: Input) -> Answer {
         .map_err(|error| wire::malformed_json(Some(error.path().to_string()), &error.inner().to_string()))?;
     let definition = raw.check().map_err(|error| definition_problem(&error))?;
     app.pictures.check(&definition)?;
-    let slug = definition.slug.clone();
-    acted(&app, OfficerRequest::Create(Box::new(definition), voters), Some(slug), StatusCode::CREATED).await
+    Ok((definition, voters))
 }
 
 /// The list of an election's voters: ids, or ids with weights and groups.

@@ -444,8 +444,7 @@ pub struct ElectionLine {
     pub state_class: &'static str,
     pub open: bool,
     pub voters: String,
-    pub voters_label: String,
-    pub ballots: String,
+    pub progress: super::screen::Progress,
     pub outcome: Option<String>,
     pub voted: bool,
     pub next: bool,
@@ -454,7 +453,6 @@ pub struct ElectionLine {
 impl ElectionLine {
     /// As the public sees it.
     pub fn new(t: Texts, election: &ElectionHandle, view: &ElectionView) -> Self {
-        let turnout = Turnout::new(t, &view.results);
         let is_shown = views::shown(election, view, Viewer::Public) == Shown::Counts;
         let sentences = if is_shown { sentences(t, &election.definition, &view.results) } else { Vec::new() };
         ElectionLine {
@@ -463,9 +461,8 @@ impl ElectionLine {
             state: state_text(t, view.state, view.closes_at),
             state_class: view.state.as_str(),
             open: view.state == ElectionState::Open,
-            voters: turnout.voters,
-            voters_label: turnout.voters_label,
-            ballots: turnout.ballots,
+            voters: t.number(&view.results.voters),
+            progress: super::screen::Progress::of(t, election, view),
             outcome: (!sentences.is_empty()).then(|| sentences.join(" · ")),
             voted: false,
             next: false,

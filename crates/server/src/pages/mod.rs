@@ -40,6 +40,7 @@ pub struct Shell {
     pub screen_style: &'static str,
     pub officer_style: &'static str,
     pub script: &'static str,
+    pub stage_script: &'static str,
     pub icon: &'static str,
     pub secure: bool,
     /// The page's own sentences, in the reader's language.
@@ -53,6 +54,7 @@ impl Shell {
             screen_style: &ASSETS.screen_style.path,
             officer_style: &ASSETS.officer_style.path,
             script: &ASSETS.script.path,
+            stage_script: &ASSETS.stage_script.path,
             icon: &ASSETS.icon.path,
             secure: input.caller.is_secure,
             t: input.texts(),
@@ -205,6 +207,16 @@ pub fn see_other(place: &str) -> Response {
 pub fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Lets pages of exactly these origins show this one in a frame.
+pub fn embeddable(mut response: Response, origins: &[String]) -> Response {
+    let ancestors = format!("frame-ancestors {}", origins.join(" "));
+    let policy = CONTENT_SECURITY_POLICY.replace("frame-ancestors 'none'", &ancestors);
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        response.headers_mut().insert(HeaderName::from_static("content-security-policy"), policy);
     }
     response
 }

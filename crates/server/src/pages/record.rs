@@ -114,7 +114,8 @@ pub async fn check_receipt(input: Input) -> Page {
     let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
     let content_type = input.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_owned();
-    let (input, body) = input.with_bytes().await?;
+    let bytes_max = input.app.limits().body_bytes_max;
+    let (input, body) = input.with_bytes(bytes_max).await?;
     let fields = multipart::fields(&content_type, &body).ok_or_else(|| {
         Problem::new(&problem::MALFORMED_REQUEST, "the form could not be read; send it again")
     });

@@ -1,21 +1,22 @@
 //! Ways in: the code, the room behind it, and short links.
 
 use super::figures::ElectionLine;
-use super::session::{Session, forged, receipts, voter};
+use super::session::{Session, forged, receipts, shown_voter, voter};
 use super::{OrPage, Page, Refusal, Shell, page, see_other, with_cookie};
 use crate::input::Input;
 use crate::problem::{self, Problem};
 use crate::views;
 use askama::Template;
-use election::ElectionState;
+use election::definition::Eligibility;
 use election::room::{Pace, Room, RoomCode, Show};
 use hyper::StatusCode;
+use node::ElectionHandle;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage<'a> {
     shell: Shell,
-    problem: Option<&'a str>,
+    is_unknown: bool,
     typed: &'a str,
 }
 
@@ -26,13 +27,31 @@ struct RoomPage<'a> {
     title: &'a str,
     code: &'a str,
     version: String,
+    /// With own pace, or in a led room's lobby: nothing.
     elections: Vec<ElectionLine>,
+    /// In a led room: what there is to wait for.
+    waiting: Option<Waiting>,
     another: bool,
     form_token: String,
 }
 
+/// A voter of a led room between two questions.
+struct Waiting {
+    /// The election on the screen, if there is one.
+    election: Option<ElectionLine>,
+}
+
+#[derive(Template)]
+#[template(path = "locked.html")]
+struct LockedPage<'a> {
+    shell: Shell,
+    title: &'a str,
+    code: &'a str,
+    version: String,
+}
+
 pub async fn home(input: Input) -> Page {
-    Ok(page(StatusCode::OK, &HomePage { shell: Shell::of(&input), problem: None, typed: "" }))
+    Ok(page(StatusCode::OK, &HomePage { shell: Shell::of(&input), is_unknown: false, typed: "" }))
 }
 
 /// The form's way to a room: a typed code becomes its address.
@@ -40,14 +59,11 @@ pub async fn enter_code(input: Input) -> Page {
     let query = input.query(&["code"]).or_page(&input)?;
     let shell = Shell::of(&input);
     let Some(typed) = query.get("code") else {
-        return Ok(page(StatusCode::OK, &HomePage { shell, problem: None, typed: "" }));
+        return Ok(page(StatusCode::OK, &HomePage { shell, is_unknown: false, typed: "" }));
     };
     match views::room(&input.app, typed) {
         Ok(room) => Ok(see_other(&format!("/j/{}", room.code))),
-        Err(_) => {
-            let problem = Some("There is no room with this code. Look at the screen again.");
-            Ok(page(StatusCode::NOT_FOUND, &HomePage { shell, problem, typed }))
-        }
+        Err(_) => Ok(page(StatusCode::NOT_FOUND, &HomePage { shell, is_unknown: true, typed })),
     }
 }
 
@@ -59,21 +75,33 @@ pub async fn join(input: Input) -> Page {
         return Ok(see_other(&format!("/j/{}", room.code)));
     }
     let session = Session::of(&input)?;
+    if is_kept_out(&input, &session, &room) {
+        let locked = LockedPage {
+            shell: Shell::of(&input),
+            title: &room.title,
+            code: room.code.as_str(),
+            version: views::room_version(&input.app, &room),
+        };
+        return Ok(page(StatusCode::FORBIDDEN, &locked));
+    }
     let mut lines = room_lines(&input, &session, &room)?;
     mark_next(&room, &mut lines);
-    if let [only] = &lines[..]
-        && only.next
-    {
+    let to_vote_in = match room.pace {
+        Pace::Led => lines.iter().find(|line| line.next),
         // One election: its ballot is one tap nearer.
-        return Ok(with_cookie(see_other(&format!("/e/{}", only.slug)), session.cookie));
+        Pace::Own => lines.first().filter(|only| only.next && room.elections.len() == 1),
+    };
+    if let Some(line) = to_vote_in {
+        return Ok(with_cookie(see_other(&format!("/e/{}", line.slug)), session.cookie));
     }
-    let code = room.code.as_str();
+    let waiting = (room.pace == Pace::Led).then(|| Waiting { election: on_screen(&room, &mut lines) });
     let room_page = RoomPage {
         shell: Shell::of(&input),
         title: &room.title,
-        code,
+        code: room.code.as_str(),
         version: views::room_version(&input.app, &room),
         elections: lines,
+        waiting,
         another: input.app.config.demo,
         form_token: session.form_token(&purpose(&room.code)),
     };
@@ -82,6 +110,22 @@ pub async fn join(input: Input) -> Page {
 
 fn purpose(code: &RoomCode) -> String {
     format!("j/{code}")
+}
+
+/// Whether this browser came after the room was locked. It is told here, before it fills in a ballot that would be
+/// refused; lists have their own door.
+fn is_kept_out(input: &Input, session: &Session, room: &Room) -> bool {
+    if room.locked_at.is_none() {
+        return false;
+    }
+    let elections = || room.elections.iter().filter_map(|slug| input.app.node.election(slug.as_str()));
+    if elections().any(|election| election.definition.eligibility == Eligibility::List) {
+        return false;
+    }
+    let is_late = |election: &ElectionHandle| {
+        shown_voter(input, session, election).is_none_or(|shown| election.admits(shown.issued).is_err())
+    };
+    session.cookie.is_some() || elections().any(|election| is_late(&election))
 }
 
 fn room_lines(input: &Input, session: &Session, room: &Room) -> Result<Vec<ElectionLine>, Refusal> {
@@ -97,19 +141,26 @@ fn room_lines(input: &Input, session: &Session, room: &Room) -> Result<Vec<Elect
     Ok(lines)
 }
 
-/// In a led room the election on the screen is next, else the first that is open and not voted in.
+/// In a led room the election on the screen is next, else the first; if it is open and not voted in.
 fn mark_next(room: &Room, lines: &mut [ElectionLine]) {
-    let on_screen = match (room.pace, room.screen.show) {
-        (Pace::Led, Show::Election) => room.screen.election.as_ref(),
-        _ => None,
+    let is_open = |line: &ElectionLine| line.open && !line.voted;
+    let next = match room.pace {
+        Pace::Own => lines.iter().position(is_open),
+        Pace::Led => {
+            let shown = room.screen.election.as_ref().filter(|_| room.screen.show != Show::Lobby);
+            shown.and_then(|slug| lines.iter().position(|line| line.slug == slug.as_str() && is_open(line)))
+        }
     };
-    let is_open = |line: &ElectionLine| line.state_class == ElectionState::Open.as_str() && !line.voted;
-    let next = on_screen
-        .and_then(|slug| lines.iter().position(|line| line.slug == slug.as_str() && is_open(line)))
-        .or_else(|| lines.iter().position(is_open));
     if let Some(place) = next {
         lines[place].next = true;
     }
+}
+
+/// Takes the election on the screen out of `lines`.
+fn on_screen(room: &Room, lines: &mut Vec<ElectionLine>) -> Option<ElectionLine> {
+    let slug = room.screen.election.as_ref().filter(|_| room.screen.show != Show::Lobby)?;
+    let place = lines.iter().position(|line| line.slug == slug.as_str())?;
+    Some(lines.swap_remove(place))
 }
 
 /// Begins a new session, so that another person can vote on this device. For trying out alone.
