@@ -1,6 +1,9 @@
 //! What every [`Log`] must keep, as one function for all of them.
 
-use crate::{ENTRY_BYTES_MAX, EntryHeader, EntryKind, LedgerError, Log, LogReader, NewEntry, Position, Scan};
+use crate::{
+    ENTRY_BYTES_MAX, EntryHeader, EntryKind, HardState, LedgerError, Log, LogReader, NewEntry, Position,
+    ReplicatedLog, Scan,
+};
 use proof::Hash;
 
 /// Opens the log under test.
@@ -39,6 +42,99 @@ pub fn check(harness: &mut impl Harness) {
     what_was_appended_is_read_back(&reader, &written);
     append(harness, &mut log, &mut written, vec![1; 100]);
     what_was_appended_is_read_back(&reader, &written);
+}
+
+/// Runs the suite of logs whose end may be replaced: on a log of its own, opened without anything being committed for it.
+///
+/// # Panics
+/// Where a promise is broken.
+pub fn check_replicated<H: Harness<Log: ReplicatedLog>>(harness: &mut H) {
+    let (mut log, reader) = harness.open();
+    assert_eq!((log.hard_state(), log.term(Position::NONE)), (HardState::default(), Some(0)));
+    vote(&mut log, 1, 7);
+    append_terms(&mut log, 1, 10);
+    assert_eq!(
+        (log.committed(), reader.committed()),
+        (Position::NONE, Position::NONE),
+        "synced, not committed"
+    );
+    log.commit_to(Position(4));
+    log.commit_to(Position(2));
+    assert_eq!((log.committed(), reader.committed()), (Position(4), Position(4)), "never back");
+    assert!(matches!(reader.read(Position(5), &mut Vec::new()), Err(LedgerError::NotCommitted { .. })));
+
+    vote(&mut log, 3, 0);
+    log.truncate_after(Position(6)).expect("a log in good health truncates");
+    append_terms(&mut log, 3, 5);
+    log.truncate_after(Position(20)).expect("there is nothing above");
+    let terms = [1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3];
+    holds(&log, &terms);
+    log.commit_to(Position(9));
+    chain_is_whole(&reader, 9);
+    log.idle().expect("a log in good health idles");
+    let (last, state) = (log.last(), log.hard_state());
+    assert_eq!(state, HardState { term: 3, vote: 0, committed: Position(9) });
+    drop((log, reader));
+
+    let (mut log, reader) = harness.open();
+    assert_eq!((log.last(), log.hard_state(), log.committed()), (last, state, Position(9)));
+    holds(&log, &terms);
+    log.truncate_after(Position(9)).expect("a log in good health truncates");
+    holds(&log, &terms[..9]);
+    vote(&mut log, 3, 5);
+    drop((log, reader));
+
+    let (mut log, reader) = harness.open();
+    holds(&log, &terms[..9]);
+    assert_eq!(log.hard_state().vote, 5, "a vote is not forgotten");
+    append_terms(&mut log, 3, 40);
+    log.commit_to(Position(49));
+    chain_is_whole(&reader, 49);
+}
+
+/// The payload that entry `position` has when it is of `term`.
+fn payload_of(position: u64, term: u64) -> Vec<u8> {
+    payload((position * 97 % 1500) as usize, (position + term * 1000) as usize)
+}
+
+fn vote(log: &mut impl ReplicatedLog, term: u64, vote: u64) {
+    let state = HardState { term, vote, committed: log.committed() };
+    log.save_hard_state(state).expect("a log in good health keeps a vote");
+    assert_eq!(log.hard_state(), state);
+}
+
+fn append_terms(log: &mut impl ReplicatedLog, term: u64, count: u64) {
+    let first = log.last().position.0 + 1;
+    let payloads: Vec<_> = (first..first + count).map(|position| payload_of(position, term)).collect();
+    let entries: Vec<_> = payloads
+        .iter()
+        .map(|payload| NewEntry { epoch: 1, term, stamp: term, kind: EntryKind(1), payload })
+        .collect();
+    let last = log.append_group(&entries).expect("a log in good health appends");
+    assert_eq!((last.0, log.last().position), (first + count - 1, last));
+}
+
+fn holds(log: &impl ReplicatedLog, terms: &[u64]) {
+    assert_eq!(log.last().position.0, terms.len() as u64);
+    let mut payload = Vec::new();
+    for (position, term) in (1..).zip(terms) {
+        assert_eq!(log.term(Position(position)), Some(*term));
+        let header = log.read_synced(Position(position), &mut payload).expect("a synced entry can be read");
+        assert_eq!((header.position.0, header.term), (position, *term));
+        assert!(payload == payload_of(position, *term), "entry {position} is that of term {term}");
+    }
+    let behind = log.last().position.next();
+    assert_eq!(log.term(behind), None);
+    assert!(log.read_synced(behind, &mut payload).is_err());
+}
+
+fn chain_is_whole(reader: &impl LogReader, committed: u64) {
+    let mut scan = reader.scan(Position(1));
+    for position in 1..=committed {
+        let entry = scan.next().expect("a sound log scans").expect("up to what is committed");
+        assert_eq!(entry.header.position.0, position);
+    }
+    assert!(scan.next().expect("a sound log scans").is_none(), "and no further");
 }
 
 /// What was asked for, to compare with what is read.

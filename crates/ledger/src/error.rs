@@ -66,6 +66,25 @@ pub enum LedgerError {
         folder.display()
     )]
     Missing { from: Position, to: Position, folder: PathBuf },
+    #[error(
+        "`{}` is damaged, and with it what this server must not forget; nothing was changed: keep this folder, and let \
+         the server join anew with an empty one",
+        path.display()
+    )]
+    NoteDamaged { path: PathBuf },
+    /// Entries of a term are there, the term and the vote are not.
+    #[error(
+        "the ledger in `{}` has entries of term {term}, but what this server voted for in that term is lost; keep this \
+         folder, and let the server join anew with an empty one",
+        folder.display()
+    )]
+    VoteLost { folder: PathBuf, term: u64 },
+    #[error(
+        "the end of the ledger in `{}` was being replaced when the process stopped; start the server on it once, which \
+         finishes that",
+        folder.display()
+    )]
+    CutPending { folder: PathBuf },
     #[error("`{}` has format {version}, written by a newer hustings; start that one", path.display())]
     NewerFormat { path: PathBuf, version: u8 },
     #[error("`{}` belongs to ledger {found}, not to {expected}", path.display())]
@@ -80,6 +99,14 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The same, where only a new start can go on.
+    pub(crate) fn into_fatal(self) -> Self {
+        match self {
+            Self::Full { path, source } => Self::SyncFailed { path, source },
+            other => other,
+        }
+    }
+
     /// True when the process has to end: the ledger cannot know any more what the disk holds.
     #[must_use]
     pub fn is_fatal(&self) -> bool {

@@ -64,6 +64,8 @@ pub struct Ledger<S: Storage> {
     pub(crate) term: u64,
     /// Up to here a later record, or a mark, says so.
     pub(crate) marked: Position,
+    /// Committing is left to [`ReplicatedLedger`](crate::ReplicatedLedger): synced is not enough.
+    pub(crate) is_replicated: bool,
     pub(crate) poisoned: bool,
     pub(crate) preparer: Preparer<S>,
     /// Only with [`Threads::Helpers`].
@@ -142,6 +144,7 @@ impl<S: Storage> Ledger<S> {
             epoch: parts.epoch,
             term: parts.term,
             marked: Position::NONE,
+            is_replicated: false,
             poisoned: false,
             preparer,
             syncer,
@@ -178,7 +181,7 @@ impl<S: Storage> Ledger<S> {
         self.idle()
     }
 
-    fn try_append(&mut self, entry: NewEntry<'_>) -> Result<Position, LedgerError> {
+    pub(crate) fn try_append(&mut self, entry: NewEntry<'_>) -> Result<Position, LedgerError> {
         let header = EntryHeader {
             kind: entry.kind,
             epoch: entry.epoch,
@@ -202,7 +205,9 @@ impl<S: Storage> Ledger<S> {
         self.tail = offset + needed;
         self.spoiled_until = self.tail;
         self.segment.note(header.position, offset);
-        self.shared.committed.store(header.position.0, Ordering::Release);
+        if !self.is_replicated {
+            self.shared.committed.store(header.position.0, Ordering::Release);
+        }
         self.prepare_early();
         Ok(header.position)
     }
@@ -228,7 +233,7 @@ impl<S: Storage> Ledger<S> {
     }
 
     /// After a failed write of `bytes` behind the last entry: what it left goes at once, or before the next write.
-    fn take_back(&mut self, bytes: usize, source: io::Error) -> LedgerError {
+    pub(crate) fn take_back(&mut self, bytes: usize, source: io::Error) -> LedgerError {
         if !is_full(&source) {
             return self.poison(source);
         }
@@ -240,7 +245,7 @@ impl<S: Storage> Ledger<S> {
     }
 
     /// Puts zeros back where a failed write may have left bytes, so that they are never taken for a record.
-    fn wipe_spoiled(&mut self) -> Result<(), LedgerError> {
+    pub(crate) fn wipe_spoiled(&mut self) -> Result<(), LedgerError> {
         if self.spoiled_until == self.tail || is_off(Mutation::Wipe) {
             return Ok(());
         }
@@ -258,7 +263,11 @@ impl<S: Storage> Ledger<S> {
 
     /// Begins the next segment with this entry: written and synced under the prepared file's name, and only then
     /// renamed. So a segment's file exists under its name only if its first entry is safe.
-    fn append_in_next_segment(&mut self, head: &[u8], payload: &[u8]) -> Result<(u64, Hash), LedgerError> {
+    pub(crate) fn append_in_next_segment(
+        &mut self,
+        head: &[u8],
+        payload: &[u8],
+    ) -> Result<(u64, Hash), LedgerError> {
         let needed = SEGMENT_DATA_OFFSET + (head.len() + payload.len()) as u64;
         let Prepared { file, bytes } = self
             .preparer
@@ -290,7 +299,7 @@ impl<S: Storage> Ledger<S> {
     }
 
     /// A quarter into a segment the next one is begun, off this thread.
-    fn prepare_early(&mut self) {
+    pub(crate) fn prepare_early(&mut self) {
         if self.tail > self.segment.bytes / 4 {
             let bytes = self.next_segment_bytes();
             self.preparer.start(bytes);
@@ -301,16 +310,16 @@ impl<S: Storage> Ledger<S> {
         (self.segment.bytes * 2).min(self.options.segment_bytes_max)
     }
 
-    fn segment_path(&self) -> std::path::PathBuf {
+    pub(crate) fn segment_path(&self) -> std::path::PathBuf {
         self.storage.path(&self.segment.name())
     }
 
-    fn poison(&mut self, source: io::Error) -> LedgerError {
+    pub(crate) fn poison(&mut self, source: io::Error) -> LedgerError {
         self.poisoned = true;
         LedgerError::SyncFailed { path: self.segment_path(), source }
     }
 
-    fn check_alive(&self) -> Result<(), LedgerError> {
+    pub(crate) fn check_alive(&self) -> Result<(), LedgerError> {
         if self.poisoned {
             return Err(LedgerError::Poisoned { folder: self.storage.folder() });
         }
@@ -321,13 +330,10 @@ impl<S: Storage> Ledger<S> {
 impl<S: Storage> Log for Ledger<S> {
     /// One write and one sync, of the payload's length plus 104 bytes.
     fn append(&mut self, entry: NewEntry<'_>) -> Result<Position, LedgerError> {
-        assert!(entry.kind.0 != 0 && entry.kind != EntryKind::MARK, "kinds 0 and 255 are the ledger's own");
         assert!(entry.epoch >= self.epoch, "an epoch never falls");
         assert!(entry.term >= self.term, "a term never falls");
         self.check_alive()?;
-        if entry.payload.len() > ENTRY_BYTES_MAX {
-            return Err(LedgerError::TooLarge { bytes: entry.payload.len(), max: ENTRY_BYTES_MAX });
-        }
+        check_entry(&entry)?;
         self.try_append(entry)
     }
 
@@ -381,6 +387,15 @@ fn check_options(options: &LedgerOptions) {
         !sizes.is_empty() && *sizes.start() >= 16 << 10 && *sizes.end() <= 2 << 30,
         "segments are of 16 KiB to 2 GiB, the first the smallest"
     );
+}
+
+/// What any entry has to be.
+pub(crate) fn check_entry(entry: &NewEntry<'_>) -> Result<(), LedgerError> {
+    assert!(entry.kind.0 != 0 && entry.kind != EntryKind::MARK, "kinds 0 and 255 are the ledger's own");
+    if entry.payload.len() > ENTRY_BYTES_MAX {
+        return Err(LedgerError::TooLarge { bytes: entry.payload.len(), max: ENTRY_BYTES_MAX });
+    }
+    Ok(())
 }
 
 fn write_segment_header<F: StorageFile>(

@@ -3,6 +3,8 @@
 //! - [`Log`] proposes batches and knows what is committed; [`LogReader`] reads committed entries back.
 //! - [`Ledger`] is the embedded log: append-only segments in one folder, one write and one sync per batch, a hash
 //!   chain from the first entry to the last. `docs/formats.md` has its bytes, decision 0001 its reasons.
+//! - [`ReplicatedLedger`] is the same log where several nodes keep it: committed comes later than synced, and the end
+//!   may be replaced until then.
 //! - [`Storage`] is the disk as an argument: [`FileStorage`] for machines, `faulty::FaultyStorage` for tests.
 //! - [`index`] and [`columns`] are caches beside the log, which can be deleted; [`files`] replaces a file whole.
 //!
@@ -28,10 +30,12 @@ mod open;
 mod pipeline;
 mod prepare;
 mod reader;
+mod replicated;
 mod scan;
 mod segment;
 mod storage;
 mod sync;
+mod truncate;
 mod turns;
 
 pub use error::LedgerError;
@@ -43,5 +47,6 @@ pub use log::{
 pub use open::{Cut, Recovery};
 pub use proof::Hash;
 pub use reader::{Reader, ReaderScan};
+pub use replicated::{HardState, ReplicatedLedger, ReplicatedLog, SyncedReader};
 pub use storage::{FileInfo, FileStorage, FolderLock, LockError, Storage, StorageFile};
 pub use turns::prefer_short_turns;

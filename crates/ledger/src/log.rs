@@ -53,7 +53,8 @@ impl fmt::Display for Position {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogPoint {
     pub position: Position,
-    /// SHA-256 of the entry at `position`, header and payload; zeros before the first.
+    /// SHA-256 of the entry at `position`, header and payload, in a log of several nodes without the mark, which is each
+    /// node's own; zeros before the first.
     pub hash: Hash,
 }
 

@@ -18,6 +18,12 @@ pub enum Mutation {
     WriteAgain = 5,
     /// What a write left behind on a full disk stays.
     Wipe = 6,
+    /// Term and vote are written without a sync.
+    HardState = 7,
+    /// What is committed may be taken back.
+    TruncateCommitted = 8,
+    /// The end is taken back without a note that says so.
+    CutNote = 9,
 }
 
 #[cfg(feature = "mutation")]

@@ -1,13 +1,15 @@
 //! Opening a folder: every byte is read and checked once, and the end is judged.
 //!
 //! The writer syncs each record before it writes the next, so a crash leaves at most one unfinished record, at the
-//! very end. That one is cut. Whatever else does not fit was damaged after it had been confirmed, and is refused:
+//! very end; a replicated log writes several at once and syncs them before the next, each with the mark from before.
+//! What is unfinished is cut. Whatever else does not fit was damaged after it had been confirmed, and is refused:
 //!
 //! | found | verdict |
 //! |---|---|
 //! | a record that is not whole, zeros behind it | unfinished: cut, and told |
-//! | the same, but a whole header stands behind it | refused: a later write proves that this one was synced |
-//! | the same, but it reaches further than its own header says | refused: more than one record is involved |
+//! | the same, but a whole header behind it carries a mark at or above it | refused: that one was written after this one was synced |
+//! | the same, but it reaches further than its own header says, and that names no term | refused: more than one record is involved |
+//! | the same, with a term: written at once with those behind it | unfinished, all of them: cut, and told |
 //! | the same, but the file's mark names it or a later one | refused: it was confirmed |
 //! | only zeros, and the file's mark names a later entry | refused: the same |
 //! | the same, as first entry of any segment but the first | refused: it was synced before the file got its name |
@@ -77,6 +79,7 @@ impl<S: Storage> Ledger<S> {
         threads: Threads,
         visit: impl FnMut(Entry<'_>) -> Result<(), E>,
     ) -> Result<Recovery, E> {
+        crate::truncate::check_none_pending(storage)?;
         Ok(read_folder(storage, threads, visit)?.recovery())
     }
 }
@@ -87,6 +90,7 @@ pub(crate) fn open_folder<S: Storage, E: From<LedgerError>>(
     threads: Threads,
     visit: impl FnMut(Entry<'_>) -> Result<(), E>,
 ) -> Result<(LedgerId, Parts<S::File>, Recovery), E> {
+    crate::truncate::finish(storage)?;
     let found = read_folder(storage, threads, visit)?;
     discard(storage).map_err(|source| LedgerError::Io {
         step: "remove the unused segment in",
@@ -106,8 +110,9 @@ struct Found<F> {
     chain: Chain,
     /// Where the next record goes in the last segment.
     tail: u64,
-    /// Where the last entry begins in the last segment, and its length; `None` where that segment has none.
-    last_entry: Option<(u64, u64)>,
+    /// Where the last group of entries begins in the last segment: what was written at once, on one node the last
+    /// entry; `None` where that segment has no entry.
+    last_group: Option<u64>,
     /// Mark of the last segment.
     mark: Option<LogPoint>,
     cut: Option<Cut>,
@@ -126,8 +131,8 @@ impl<F: StorageFile> Found<F> {
     /// Makes the log on disk what was found.
     ///
     /// The last segment's name may not be on disk yet, where the process ended between giving it and syncing the folder.
-    /// The last entry, or its mark, may have been read from pages that a failed sync left behind, which no later sync
-    /// would write: they are written again, the same bytes, the mark once the entry is safe.
+    /// The last entry, what was written with it, or its mark, may have been read from pages that a failed sync left
+    /// behind, which no later sync would write: they are written again, the same bytes, the mark once they are safe.
     fn settle<S: Storage<File = F>>(&self, storage: &S) -> Result<(), LedgerError> {
         let segment = self.segments.last().expect("a ledger has a segment");
         let path = || storage.path(&segment.name());
@@ -143,13 +148,13 @@ impl<F: StorageFile> Found<F> {
             write_zeros(&segment.file, cut.offset, cut.offset + cut.bytes).map_err(failed)?;
             segment.file.sync_data().map_err(failed)?;
         }
-        let Some((offset, bytes)) = self.last_entry else { return Ok(()) };
+        let Some(offset) = self.last_group else { return Ok(()) };
         let marked = self.mark == Some(self.chain.last);
         if !marked {
-            let mut entry = vec![0; bytes as usize];
-            segment.file.read_at(&mut entry, offset).map_err(|source| read_error(path(), source))?;
+            let mut group = vec![0; (self.tail - offset) as usize];
+            segment.file.read_at(&mut group, offset).map_err(|source| read_error(path(), source))?;
             if !is_off(Mutation::WriteAgain) {
-                segment.file.write_at(&[&entry], offset).map_err(failed)?;
+                segment.file.write_at(&[&group], offset).map_err(failed)?;
             }
             segment.file.sync_data().map_err(failed)?;
         }
@@ -204,7 +209,7 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
         began: None,
         chain: Chain::start(headers[0].ledger, LogPoint::START),
         tail: SEGMENT_DATA_OFFSET,
-        last_entry: None,
+        last_group: None,
         cut: None,
         visit,
     };
@@ -223,9 +228,10 @@ fn read_folder<S: Storage, E: From<LedgerError>>(
             break;
         }
     }
-    let Reading { chain, tail, last_entry, cut, .. } = reading;
+    let Reading { chain, tail, last_group, cut, .. } = reading;
+    let last_group = last_group.map(|(offset, _)| offset);
     let mark = *marks.last().expect("a ledger has a segment");
-    Ok(Found { segments, chain, tail, last_entry, mark, cut })
+    Ok(Found { segments, chain, tail, last_group, mark, cut })
 }
 
 fn open_segment<S: Storage>(
@@ -296,7 +302,8 @@ struct Reading<'a, S: Storage, V> {
     began: Option<usize>,
     chain: Chain,
     tail: u64,
-    last_entry: Option<(u64, u64)>,
+    /// Where the last group begins in this segment, and the mark that all of it carries.
+    last_group: Option<(u64, Position)>,
     cut: Option<Cut>,
     visit: V,
 }
@@ -345,7 +352,7 @@ impl<S: Storage, V> Reading<'_, S, V> {
         }
         self.began = Some(segment);
         self.tail = SEGMENT_DATA_OFFSET;
-        self.last_entry = None;
+        self.last_group = None;
         Ok(())
     }
 
@@ -363,7 +370,7 @@ impl<S: Storage, V> Reading<'_, S, V> {
             return false;
         }
         let below_mark = self.marks[segment].is_some_and(|mark| mark.position > self.chain.last.position);
-        below_mark || (segment > 0 && self.last_entry.is_none())
+        below_mark || (segment > 0 && self.last_group.is_none())
     }
 
     fn follow(&mut self, segment: usize, offset: u64, record: &Record) -> Result<(), LedgerError> {
@@ -374,7 +381,10 @@ impl<S: Storage, V> Reading<'_, S, V> {
         }
         let bytes = record.stored.total_bytes();
         self.segments[segment].note(position, offset);
-        self.last_entry = Some((offset, bytes));
+        let mark = record.stored.header.mark;
+        if self.last_group.is_none_or(|(_, of_group)| of_group != mark) {
+            self.last_group = Some((offset, mark));
+        }
         self.tail = offset + bytes;
         Ok(())
     }
@@ -388,20 +398,21 @@ impl<S: Storage, V> Reading<'_, S, V> {
         }
         let wreck = examine_wreck(place, offset, self.chain.ledger)
             .map_err(|source| read_error(path.clone(), source))?;
-        if wreck.record_behind && !is_off(Mutation::MarkCheck) {
+        let position = self.chain.last.position.next();
+        if wreck.mark_behind >= Some(position) && !is_off(Mutation::MarkCheck) {
             return Err(self.damaged(
                 segment,
                 offset,
                 "its checksum does not match, and a later record follows",
             ));
         }
-        if wreck.header_end.is_some_and(|header_end| header_end < wreck.end) && !is_off(Mutation::MarkCheck) {
+        let reaches_further = wreck.header_end.is_some_and(|header_end| header_end < wreck.end);
+        if reaches_further && !wreck.may_be_group && !is_off(Mutation::MarkCheck) {
             return Err(self.damaged(segment, offset, "its checksum does not match, and other bytes follow"));
         }
         if self.ends_too_early(segment) {
             return Err(self.damaged(segment, offset, "its checksum does not match"));
         }
-        let position = self.chain.last.position.next();
         assert!(self.chain.mark < position, "an entry's mark lies below the entry");
         self.cut = Some(Cut { position, path, offset, bytes: wreck.end - offset });
         Ok(())

@@ -20,6 +20,9 @@ const LOCATE_BYTES: u64 = 8 << 10;
 /// Read at once by a scan.
 const SCAN_BYTES: u64 = 256 << 10;
 
+/// An entry's segment, where it begins in that, and its header.
+pub(crate) type EntryPlace<F> = (Arc<Segment<F>>, u64, StoredHeader);
+
 /// What writer and readers share.
 pub(crate) struct Shared<F> {
     folder: PathBuf,
@@ -46,7 +49,16 @@ impl<F: StorageFile> Shared<F> {
         self.segments.store(Arc::new(segments));
     }
 
-    fn committed(&self) -> Position {
+    /// Puts `segments` in place of all there were.
+    pub fn replace_segments(&self, segments: Vec<Arc<Segment<F>>>) {
+        self.segments.store(Arc::new(segments));
+    }
+
+    pub fn segments(&self) -> Arc<Vec<Arc<Segment<F>>>> {
+        self.segments.load_full()
+    }
+
+    pub fn committed(&self) -> Position {
         Position(self.committed.load(Ordering::Acquire))
     }
 
@@ -63,6 +75,17 @@ impl<F: StorageFile> Shared<F> {
         let segments = self.segments.load();
         let behind = segments.partition_point(|segment| segment.first <= position);
         segments[behind.checked_sub(1).expect("the first segment begins with entry 1")].clone()
+    }
+
+    /// Header and payload of a synced entry.
+    pub fn read_synced(&self, position: Position, payload: &mut Vec<u8>) -> Result<EntryHeader, LedgerError> {
+        let (segment, offset, stored) = self.locate_synced(position)?;
+        payload.resize(stored.header.length as usize, 0);
+        self.read_at(&segment, payload, offset + ENTRY_HEADER_BYTES as u64)?;
+        if crc32c::crc32c(payload) != stored.payload_sum {
+            return Err(self.damaged(&segment, position, offset));
+        }
+        Ok(stored.header)
     }
 
     fn read_at(&self, segment: &Segment<F>, out: &mut [u8], offset: u64) -> Result<(), LedgerError> {
@@ -83,8 +106,13 @@ impl<F: StorageFile> Shared<F> {
     }
 
     /// Where the committed entry at `position` begins: from the nearest noted place, headers lead on.
-    fn locate(&self, position: Position) -> Result<(Arc<Segment<F>>, u64, StoredHeader), LedgerError> {
+    fn locate(&self, position: Position) -> Result<EntryPlace<F>, LedgerError> {
         self.check_committed(position)?;
+        self.locate_synced(position)
+    }
+
+    /// The same for any synced entry; only the writer knows which those are.
+    pub fn locate_synced(&self, position: Position) -> Result<EntryPlace<F>, LedgerError> {
         let segment = self.segment_of(position);
         let (mut here, mut offset) = segment.nearest(position);
         let mut window = Vec::new();
@@ -144,13 +172,8 @@ impl<S: Storage> LogReader for Reader<S> {
     }
 
     fn read(&self, position: Position, payload: &mut Vec<u8>) -> Result<EntryHeader, LedgerError> {
-        let (segment, offset, stored) = self.shared.locate(position)?;
-        payload.resize(stored.header.length as usize, 0);
-        self.shared.read_at(&segment, payload, offset + ENTRY_HEADER_BYTES as u64)?;
-        if crc32c::crc32c(payload) != stored.payload_sum {
-            return Err(self.shared.damaged(&segment, position, offset));
-        }
-        Ok(stored.header)
+        self.shared.check_committed(position)?;
+        self.shared.read_synced(position, payload)
     }
 
     fn read_range(&self, position: Position, offset: u32, out: &mut [u8]) -> Result<(), LedgerError> {

@@ -186,8 +186,11 @@ fn is_zero_from<F: StorageFile>(segment: &Segment<F>, from: u64) -> io::Result<b
 pub struct Wreck {
     /// One past the last byte that is not zero.
     pub end: u64,
-    /// A whole header of this ledger stands behind it, so more than one write is involved.
-    pub record_behind: bool,
+    /// The highest mark in a whole header of this ledger behind it: that record was written when everything up to there
+    /// had been synced.
+    pub mark_behind: Option<Position>,
+    /// The header at its start names a term: others may have been written in the same write.
+    pub may_be_group: bool,
     /// The header at its start is whole and says where its record ends.
     pub header_end: Option<u64>,
 }
@@ -201,12 +204,17 @@ pub fn examine_wreck<F: StorageFile>(
     let mut bytes = vec![0; (segment.bytes - offset) as usize];
     segment.file.read_at(&mut bytes, offset)?;
     let end = offset + bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-    let header_end = StoredHeader::decode(&bytes)
-        .filter(|stored| stored.ledger == ledger)
-        .map(|stored| offset + stored.total_bytes());
-    let search_from = header_end.map_or(1, |header_end| (header_end - offset) as usize);
-    let record_behind = find_header(&bytes, search_from, ledger).is_some();
-    Ok(Wreck { end, record_behind, header_end })
+    let header = StoredHeader::decode(&bytes).filter(|stored| stored.ledger == ledger);
+    let header_end = header.map(|stored| offset + stored.total_bytes());
+    let mut search_from = header_end.map_or(1, |header_end| (header_end - offset) as usize);
+    let mut mark_behind = None;
+    while let Some(at) = find_header(&bytes, search_from, ledger) {
+        let stored = StoredHeader::decode(&bytes[at..]).expect("a found header is whole");
+        mark_behind = mark_behind.max(Some(stored.header.mark));
+        search_from = at + 1;
+    }
+    let may_be_group = header.is_some_and(|stored| stored.header.term > 0);
+    Ok(Wreck { end, mark_behind, may_be_group, header_end })
 }
 
 /// Follows the hash chain.

@@ -51,6 +51,16 @@ impl<F> Segment<F> {
         }
     }
 
+    /// The same segment through another handle, with the places up to `last` alone.
+    pub fn shortened(&self, last: Position, file: F) -> Self {
+        let shortened = Self::new(self.first, self.bytes, file);
+        let kept = (last.0 + 1).saturating_sub(self.first.0);
+        self.samples.iter().take_while(|(delta, _)| *delta < kept).for_each(|(delta, offset)| {
+            shortened.samples.push(delta, offset);
+        });
+        shortened
+    }
+
     /// The nearest noted entry at or before `position`, from which headers lead on to it.
     pub fn nearest(&self, position: Position) -> (Position, u64) {
         let delta = position.0 - self.first.0;
@@ -83,6 +93,10 @@ impl Samples {
             .get_or_init(|| (0..CHUNK_SAMPLES).map(|_| AtomicU64::new(0)).collect());
         chunk[index % CHUNK_SAMPLES].store(packed, Ordering::Relaxed);
         self.count.store(index + 1, Ordering::Release);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        (0..self.count.load(Ordering::Acquire)).map(|index| self.get(index))
     }
 
     fn last(&self) -> Option<(u64, u64)> {
