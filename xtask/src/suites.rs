@@ -221,8 +221,11 @@ fn faults(place: &Place) -> Vec<Step> {
 }
 
 fn mutations(place: &Place) -> Vec<Step> {
-    let arguments = ["test", "--package", "sim", "--features", "mutation", "--test", "mutations"];
-    vec![Step { command: cargo(place, &arguments), reader: Reader::Cargo }]
+    let of = |package| {
+        let arguments = ["test", "--package", package, "--features", "mutation", "--test", "mutations"];
+        Step { command: cargo(place, &arguments), reader: Reader::Cargo }
+    };
+    vec![of("sim"), of("cluster")]
 }
 
 fn bench_smoke(place: &Place) -> Vec<Step> {

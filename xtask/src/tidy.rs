@@ -142,6 +142,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("election", &[]),
     ("proof", &[]),
     ("ledger", &["proof"]),
+    ("cluster", &["ledger"]),
     ("node", &["election", "ledger", "proof"]),
     ("server", &["election", "node", "proof"]),
     ("audit", &["election", "proof"]),
@@ -149,7 +150,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 
 /// Dependencies point one way; above all, no server code in `audit`.
 fn wrong_directions(root: &Path, errors: &mut Vec<String>) -> Result<()> {
-    let ours = ["audit", "election", "hustings", "ledger", "node", "proof", "server", "sim"];
+    let ours = ["audit", "cluster", "election", "hustings", "ledger", "node", "proof", "server", "sim"];
     for (name, allowed) in DIRECTIONS {
         let path = root.join("crates").join(name).join("Cargo.toml");
         let manifest =
