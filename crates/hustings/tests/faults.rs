@@ -228,12 +228,15 @@ fn slow_and_half_open_clients_hold_nobody_up() {
         let started = now();
         let (status, answer) = vote(&server, token).expect("an answer");
         assert_eq!(status, 201, "{answer}");
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?} behind slow clients", started.elapsed());
+        // Far below the seconds that a slow client may take, far above what a busy machine needs.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?} behind slow clients", started.elapsed());
     }
     assert!(server.stop().success(), "a stop does not wait for them");
 }
 
 const CROWD: usize = 10_000;
+/// Files that the test has open beside the crowd's connections.
+const OTHER_FILES: usize = 100;
 const QUEUE: usize = 500;
 
 #[test]
@@ -241,18 +244,22 @@ fn ten_thousand_clients_at_once_are_answered_or_asked_to_come_back() {
     if !is_wanted() {
         return;
     }
-    raise_open_files();
+    let crowd = CROWD.min(raise_open_files().saturating_sub(OTHER_FILES));
+    assert!(
+        crowd > 4 * QUEUE,
+        "{crowd} open files are too few to try this: raise the hard limit (ulimit -Hn)"
+    );
     let folder = folder();
     let data = folder.path().join("data");
     let server = Server::start_with(&data, "127.0.0.1:0", |command| {
         command.args(["--max-concurrent", "100", "--queue-max", &QUEUE.to_string()]);
     });
     open_election(&server, folder.path());
-    let tokens = mint(&data, CROWD);
-    let mut crowd: Vec<TcpStream> =
+    let tokens = mint(&data, crowd);
+    let mut clients: Vec<TcpStream> =
         tokens.iter().map(|_| TcpStream::connect(("127.0.0.1", server.port())).expect("connected")).collect();
     let body = r#"{"choices":{"who":["ann"]}}"#;
-    for (stream, token) in crowd.iter_mut().zip(&tokens) {
+    for (stream, token) in clients.iter_mut().zip(&tokens) {
         let request = format!(
             "POST /api/v1/elections/faults/ballots HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -261,7 +268,7 @@ fn ten_thousand_clients_at_once_are_answered_or_asked_to_come_back() {
         stream.write_all(request.as_bytes()).expect("sent");
     }
     let (mut accepted, mut later, mut receipts) = (0, 0, Vec::new());
-    for stream in &mut crowd {
+    for stream in &mut clients {
         stream.set_read_timeout(Some(support::PATIENCE)).expect("set");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
@@ -280,7 +287,7 @@ fn ten_thousand_clients_at_once_are_answered_or_asked_to_come_back() {
             _ => panic!("{answer}"),
         }
     }
-    assert_eq!(accepted + later, CROWD);
+    assert_eq!(accepted + later, crowd);
     assert!(accepted > 0);
     let peak = peak_memory_kibibytes(server.pid());
     println!("{accepted} accepted, {later} asked to come back, peak {peak} KiB");
@@ -288,10 +295,12 @@ fn ten_thousand_clients_at_once_are_answered_or_asked_to_come_back() {
     nothing_is_lost(&server, folder.path(), &receipts);
 }
 
-fn raise_open_files() {
+/// Raises the soft limit of open files to the hard one; gives the limit now in force.
+fn raise_open_files() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).expect("raised");
+    limit.maximum.map_or(usize::MAX, |maximum| usize::try_from(maximum).unwrap_or(usize::MAX))
 }
 
 fn peak_memory_kibibytes(pid: u32) -> u64 {
