@@ -113,7 +113,7 @@ pub struct CheckReport {
     pub number: u8,
     pub name: &'static str,
     pub verdict: Verdict,
-    /// The first [`FINDINGS_MAX`] faults, or why the check was skipped.
+    /// The first `FINDINGS_MAX` faults, or why the check was skipped.
     pub findings: Vec<Finding>,
     /// Faults besides.
     pub more: u64,

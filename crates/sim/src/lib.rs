@@ -2,7 +2,7 @@
 //!
 //! It drives [`node::engine::Engine`], the very turn of the real writer thread, over
 //! [`ledger::faulty::FaultyStorage`]. After every turn the promises of the design are checked, one file each under
-//! [`invariants`], against a plain model that shares no rule with `election`. `docs/dev/simulation.md` says how to read a
+//! `invariants`, against a plain model that shares no rule with `election`. `docs/dev/simulation.md` says how to read a
 //! failure.
 //!
 //! ```

@@ -21,8 +21,8 @@ export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
 
 /** A test that ends in time, whatever hangs. */
-export function scene(name, body) {
-  test(name, { timeout: SCENE_MS }, body);
+export function scene(name, body, timeout = SCENE_MS) {
+  test(name, { timeout }, body);
 }
 
 /** Steps of one journey, each a test of its own: when one fails, those after it are skipped. */
@@ -70,7 +70,7 @@ export async function look(page, name) {
   assert.equal(await page.locator("[style]").count(), 0, `${name}: no inline style`);
   const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(wider <= 0, `${name}: ${wider} px wider than the window`);
-  mkdirSync(SCREENSHOTS, { recursive: true });
+  mkdirSync(path.dirname(path.join(SCREENSHOTS, name)), { recursive: true });
   // The caret is left alone: hiding it would write style attributes into the page.
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true, caret: "initial" });
   if (!scriptless.has(page)) await checkAccessibility(page, name);
