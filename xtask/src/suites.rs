@@ -74,6 +74,13 @@ pub const SUITES: &[Suite] = &[
         steps: browser,
     },
     Suite {
+        name: "states",
+        about: "every page in every state and dress: axe, no sideways scroll, screenshots in target/screenshots/states",
+        needs: &[Need::CCompiler, Need::Node, Need::Npm, Need::NodePackages, Need::Chromium],
+        only_full: false,
+        steps: states,
+    },
+    Suite {
         name: "lan",
         about: "a phone on the room's network: Chromium on another host, over plain HTTP, in network namespaces",
         needs: &[
@@ -187,8 +194,16 @@ fn python(place: &Place) -> Vec<Step> {
 const NODE_TESTS: [&str; 3] = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
 
 fn browser(place: &Place) -> Vec<Step> {
+    node_tests(place, "journeys")
+}
+
+fn states(place: &Place) -> Vec<Step> {
+    node_tests(place, "states")
+}
+
+fn node_tests(place: &Place, folder: &str) -> Vec<Step> {
     let mut node = Command::new("node");
-    node.args(NODE_TESTS).arg("journeys");
+    node.args(NODE_TESTS).arg(folder);
     vec![build(place), in_browser(place, node)]
 }
 

@@ -21,8 +21,8 @@ export const PHONE = { width: 360, height: 740 };
 export const DESKTOP = { width: 1280, height: 800 };
 
 /** A test that ends in time, whatever hangs. */
-export function scene(name, body, timeout = SCENE_MS) {
-  test(name, { timeout }, body);
+export function scene(name, body, options = {}) {
+  test(name, { timeout: SCENE_MS, ...options }, body);
 }
 
 /** Steps of one journey, each a test of its own: when one fails, those after it are skipped. */
