@@ -132,6 +132,7 @@ export function voterStates(server, empty, places) {
     visit("record-not-a-code", "/e/winner/record?tracker=hello"),
     { name: "record-not-a-receipt", show: async (page) => {
       await page.goto(`${base}/e/winner/record`);
+      await page.evaluate(() => { for (const more of document.querySelectorAll("details")) more.open = true; });
       await page.locator("textarea[name=receipt]").fill("{}");
       await page.locator("form[method=post][enctype] button").click();
       await page.getByRole("status").first().waitFor();
