@@ -74,7 +74,8 @@ function follow(root) {
 /** Where an officer leads: to the election that comes on the screen; and the news of this one while it is not there. */
 function goAlong(root, { show, election, elections = [] }) {
   const { slug, followRoom } = root.dataset;
-  if (show === "election" && election !== slug && election !== followRoom) {
+  const isOpen = elections.some((line) => line.slug === election && line.state === "open");
+  if ((show === "election" || (show === "results" && isOpen)) && election !== slug && election !== followRoom) {
     setTimeout(() => location.assign(`/e/${election}`), Math.random() * 1500);
     root.dataset.followRoom = election;
   }
@@ -102,7 +103,8 @@ function show(root, snapshot) {
   set("voters", snapshot.voters);
   set(`voters:${snapshot.slug}`, snapshot.voters);
   for (const bar of document.querySelectorAll("[data-turnout]")) bar.setAttribute("width", `${Math.min(100, (snapshot.voters * 100) / Math.max(1, Number(bar.dataset.turnout)))}%`);
-  for (const contest of snapshot.contests ?? []) showContest(root, contest);
+  // Nor may what the public does not see yet take away what this page shows to its own.
+  if (snapshot.counts_visible || !root.dataset.own) for (const contest of snapshot.contests ?? []) showContest(root, contest);
   if (turns) unveil(root, snapshot.counts_visible);
 }
 

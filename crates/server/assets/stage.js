@@ -142,7 +142,7 @@ document.addEventListener("submit", async (event) => {
     say(document.querySelector("#done")?.textContent ?? document.querySelector(".lead")?.dataset.spoken ?? "");
   } catch {
     delete form.dataset.sent;
-    const line = document.querySelector(".lead [data-live=status]");
+    const line = document.querySelector("[data-problem]");
     if (line) line.textContent = document.querySelector(".lead").dataset.notSent;
   }
 });

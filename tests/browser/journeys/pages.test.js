@@ -31,7 +31,7 @@ async function furnish(server) {
 
 for (const [size, viewport, colorScheme] of [["phone", PHONE, "light"], ["desktop", DESKTOP, "dark"]]) {
   scene(`every page: ${size}, ${colorScheme}`, async (test) => {
-    const server = await startServer(test);
+    const server = await startServer(test, "--embed-origin", "https://www.example.org");
     const { code } = await furnish(server);
     const browser = await openBrowser(test);
     const page = await device(browser, test, { viewport, colorScheme });
@@ -67,6 +67,8 @@ for (const [size, viewport, colorScheme] of [["phone", PHONE, "light"], ["deskto
       for (const screen of [{ show: "lobby" }, { show: "election", election: "open" }, { show: "results", election: "closed" }, { show: "black" }]) {
         await server.post(`/rooms/${code}/screen`, screen);
         await visit(`/r/${code}/screen`, `screen-${screen.show}`);
+        await visit(`/r/${code}/overlay`, `overlay-${screen.show}`);
+        await visit(`/r/${code}/embed`, `embed-${screen.show}`);
       }
     });
 

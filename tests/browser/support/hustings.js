@@ -44,17 +44,23 @@ export async function startServer(test, ...args) {
   return start(test, ["serve", "--listen", "127.0.0.1:0", "--data", data, ...args]);
 }
 
+/** Starts `hustings serve` on a folder and an address that may have been another server's before. */
+export async function serveAt(test, data, address) {
+  return start(test, ["serve", "--listen", address, "--data", data]);
+}
+
 async function start(test, args) {
   const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
   const server = { output: "", base: "", child };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => { server.output += data; });
   const ended = new Promise((resolve) => child.on("close", resolve));
-  test.after(async () => {
+  server.stop = async () => {
     child.kill("SIGTERM");
     const late = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
     await ended;
     clearTimeout(late);
-  });
+  };
+  test.after(server.stop);
   await waitFor(() => {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${server.output}`);
     return ADDRESS.test(server.output);
