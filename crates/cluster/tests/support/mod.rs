@@ -105,6 +105,8 @@ pub struct World {
     read_count: u64,
     /// Members as of the longest history handed out.
     members: BTreeMap<NodeId, Seat>,
+    /// Ten faults in so many ticks: under the most, there is hardly ever a majority.
+    calm: u64,
     pub stats: Stats,
     trace: u64,
 }
@@ -145,6 +147,7 @@ impl World {
             reads: BTreeMap::new(),
             read_count: 0,
             members: BTreeMap::new(),
+            calm: [200, 600, 1500][(seed % 3) as usize],
             stats: Stats::default(),
             trace: 0,
         };
@@ -455,7 +458,7 @@ impl World {
             id = leader;
         }
         let until = self.now + 10 + self.random.below(150);
-        match self.random.below(200) {
+        match self.random.below(self.calm) {
             0 => {
                 self.stats.count("partition");
                 let side: BTreeSet<NodeId> = ids.iter().filter(|_| self.random.one_in(2)).copied().collect();
@@ -640,11 +643,12 @@ fn pairs(ids: &[NodeId]) -> Vec<(NodeId, NodeId)> {
         .collect()
 }
 
-/// One seed from the founding to the healing.
+/// One seed from the founding to the healing, with so many ticks of faults before each, or as many as `SIM_TICKS` says.
 pub fn whole_run(seed: u64) -> (Stats, u64) {
     let mut world = World::new(seed);
+    let ticks = number("SIM_TICKS").unwrap_or(500);
     for _ in 0..3 {
-        world.run(Faults::Any, 500);
+        world.run(Faults::Any, ticks);
         world.heal();
     }
     (world.stats.clone(), world.trace())
@@ -652,11 +656,14 @@ pub fn whole_run(seed: u64) -> (Stats, u64) {
 
 /// The seeds of a test: `1..=count`, or as many as `SIM_SEEDS` says, or the one of `SIM_SEED` alone.
 pub fn seeds(count: u64) -> std::ops::RangeInclusive<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.trim().parse::<u64>().ok());
     match number("SIM_SEED") {
         Some(seed) => seed..=seed,
         None => 1..=number("SIM_SEEDS").unwrap_or(count),
     }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.trim().parse().ok()
 }
 
 /// Says how to repeat a run, unless it ends well.
