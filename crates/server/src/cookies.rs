@@ -66,6 +66,25 @@ impl Cookies {
         HeaderValue::try_from(text).expect("names and tokens are of visible ASCII")
     }
 
+    fn draft_name(&self) -> String {
+        format!("hustings-{}-draft", self.ledger)
+    }
+
+    /// What is marked on the ballot at hand; the browser sends that of this election only.
+    pub fn draft<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        find(headers, &self.draft_name())
+    }
+
+    /// Keeps a draft for the pages of one election, until the browser is closed; an empty one removes it. Its path takes
+    /// the `__Host-` prefix from it: it is no credential, and carries its own proof.
+    pub fn set_draft(&self, slug: &str, value: &str, is_secure: bool) -> HeaderValue {
+        let secure = if is_secure { "; Secure" } else { "" };
+        let age = if value.is_empty() { "; Max-Age=0" } else { "" };
+        let text =
+            format!("{}={value}; Path=/e/{slug}; HttpOnly; SameSite=Lax{age}{secure}", self.draft_name());
+        HeaderValue::try_from(text).expect("names, slugs and drafts are of visible ASCII")
+    }
+
     pub fn remove(&self, purpose: Purpose<'_>, is_secure: bool) -> HeaderValue {
         self.set(purpose, is_secure, "", Some(0))
     }

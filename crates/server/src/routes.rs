@@ -103,7 +103,7 @@ pub const ROUTES: &[Route] = routes! {
     page get "/e/{slug}" pages::ballot::ballot;
     page get "/e/{slug}/enter" pages::ballot::begin_again;
     page post "/e/{slug}/enter" pages::casting::enter;
-    page get "/e/{slug}/review" pages::ballot::begin_again;
+    page get "/e/{slug}/review" pages::casting::show_review;
     page post "/e/{slug}/review" pages::casting::review;
     page get "/e/{slug}/change" pages::ballot::begin_again;
     page post "/e/{slug}/change" pages::casting::change;

@@ -125,7 +125,7 @@ fn a_ballot_with_too_many_marks_comes_back_with_its_marks() {
     let mut voter = Browser::new(&site);
     let form = voter.get("/e/lunch").hidden("form");
     let fields = [("form", form.as_str()), ("c.meal", "pizza"), ("c.meal", "sushi")];
-    let review = voter.post("/e/lunch/review", &fields);
+    let review = voter.review("lunch", &fields);
     assert_eq!(review.status, 422);
     let text = review.text();
     assert!(text.contains("<title>Error: ") && text.contains("Your vote has not been cast."), "{text}");

@@ -150,7 +150,7 @@ scene("three voters in a room", async (test) => {
     await look(phoneWithoutScript, "phone-without-script-receipt-checked");
     const { tracker } = JSON.parse(await readFile(path.join(receipts, "mine.receipt"), "utf8"));
     await phone.goto(`${server.base}/e/${list[0].slug}/record`);
-    await phone.getByLabel("Code on your receipt").fill(tracker.toLowerCase());
+    await phone.getByLabel("Code on the receipt").fill(tracker.toLowerCase());
     await phone.getByRole("button", { name: "Find by code" }).click();
     await phone.locator("[role=status]").first().waitFor();
     await look(phone, "phone-tracker-found");

@@ -55,8 +55,8 @@ export async function device(browser, test, { viewport = PHONE, script = true, .
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
-    // Answers that a journey asks for, and the server going away when the test ends.
-    const expected = /status of (401|403|404|409|422)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING/;
+    // Answers that a journey asks for, lines that it cuts, and the server going away when the test ends.
+    const expected = /status of (401|403|404|409|422|503)|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_INTERNET_DISCONNECTED|ERR_FAILED/;
     if (message.type() === "error" && !expected.test(message.text())) complaints.push(message.text());
   });
   test.after(() => assert.deepEqual(complaints, [], "the browser's console"));

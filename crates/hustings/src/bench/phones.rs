@@ -54,18 +54,20 @@ pub enum Step {
     Style,
     Script,
     Review,
+    ReviewPage,
     Cast,
     Receipt,
     Feed,
 }
 
 impl Step {
-    pub const TIMED: [(Step, &str); 7] = [
+    pub const TIMED: [(Step, &str); 8] = [
         (Step::Join, "join"),
         (Step::Ballot, "ballot page"),
         (Step::Style, "stylesheet"),
         (Step::Script, "script"),
         (Step::Review, "review"),
+        (Step::ReviewPage, "review page"),
         (Step::Cast, "cast"),
         (Step::Receipt, "receipt page"),
     ];
@@ -280,7 +282,7 @@ impl Crowd<'_> {
         page::keep_cookies(&head, &mut phone.cookies);
         let location = page::header(&head, "location").map(str::to_owned);
         let wanted = match phone.step {
-            Step::Join | Step::Cast => 303,
+            Step::Join | Step::Review | Step::Cast => 303,
             _ => 200,
         };
         if parsed.status != wanted {
@@ -315,6 +317,10 @@ impl Crowd<'_> {
                 Ok(())
             }
             Step::Review => {
+                let path = location.context("the marks lead to their review")?;
+                self.send(index, Step::ReviewPage, "GET", &path, None)
+            }
+            Step::ReviewPage => {
                 let action = format!("/e/{}/cast", phone.slug);
                 let text = String::from_utf8(body).context("pages are UTF-8")?;
                 let fields = page::hidden_fields(&text, &action).context("the review's form is missing")?;

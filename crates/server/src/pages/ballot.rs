@@ -3,6 +3,7 @@
 //! All steps are on the page from the beginning, so that going on, back and reloading need no request and no script;
 //! the style sheet shows the step that the address names, or else [`Opened::At`].
 
+use super::draft::Draft;
 use super::figures::{Head, choice_name, hint, shown_sentence};
 use super::session::{Session, led_room, receipts, shown_voter};
 use super::waiting::{Tried, identify, locked, waiting};
@@ -110,7 +111,7 @@ pub fn may_vote_again(definition: &Definition, ballots: usize) -> bool {
 }
 
 pub async fn ballot(input: Input) -> Page {
-    let query = input.query(&["again"]).or_page(&input)?;
+    let query = input.query(&["again", "change"]).or_page(&input)?;
     let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
     let session = Session::of(&input)?;
     let (shown, view) = (shown_voter(&input, &session, &election), election.view());
@@ -131,8 +132,10 @@ pub async fn ballot(input: Input) -> Page {
             }
             Some(shown) => {
                 let (who, session) = (&shown.voter, &session);
-                Ballot { input: &input, election: &election, view: &view, session, who }
-                    .show(&Form(Vec::new()), Opened::Anew)
+                let opened = query.get("change").map_or(Opened::Anew, |id| Opened::At(id.to_owned()));
+                let draft = Draft::of(&input, &election, session);
+                let form = draft.map_or(Form(Vec::new()), |draft| draft.form);
+                Ballot { input: &input, election: &election, view: &view, session, who }.show(&form, opened)
             }
         }
     };

@@ -1,6 +1,9 @@
 //! The forms of the voter's way: who somebody is, review, change, cast. Only the last one changes anything.
+//!
+//! Each leads on by a redirect, so that a reload or the way back never asks to send a form again.
 
 use super::ballot::{Ballot, Fault, Opened, events_of, field_of, may_vote_again, purpose};
+use super::draft::{Draft, forget};
 use super::figures::{Head, choice_name};
 use super::session::{Session, forged, receipts, shown_voter, voter};
 use super::waiting::{Tried, identify, locked, waiting};
@@ -19,6 +22,7 @@ use election::answers::AnswerError;
 use election::definition::Contest;
 use election::{ElectionState, EncodedAnswers, GivenAnswer, GivenAnswers, IdempotencyKey, Voter};
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use node::{ElectionHandle, ElectionView};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -115,6 +119,49 @@ impl Step {
         Ballot { input, election, view, session, who }.show(form, opened)
     }
 
+    /// The cookie that keeps the form's marks.
+    fn draft(&self) -> Option<HeaderValue> {
+        let draft = Draft::new(&self.form, &self.election.definition)?;
+        Some(draft.cookie(&self.input, &self.election, &self.session))
+    }
+
+    /// The answers once more, or the ballot with what is wrong with them. `key`: under which they are cast.
+    fn show_review(&self, who: &Voter, key: String) -> Response {
+        if let Err(faults) = self.answers() {
+            return self.ballot(who, Opened::Wrong(faults));
+        }
+        let contests = &self.election.definition.contests;
+        let fields = contests.iter().flat_map(|contest| {
+            let field = field_of(contest);
+            let values = self.form.0.iter().filter(|(name, _)| *name == field);
+            values.map(|(name, value)| (name.clone(), value.as_str())).collect::<Vec<_>>()
+        });
+        let answers = contests.iter().map(|contest| {
+            let (field, ids) = (field_of(contest), self.marked(contest));
+            let marked = contest.choices.iter().filter(|choice| ids.contains(&choice.id.as_str()));
+            Answered {
+                id: &contest.id,
+                title: &contest.title,
+                names: marked.map(|choice| choice_name(contest, choice)).collect(),
+                is_blank_chosen: self.form.0.iter().any(|(name, value)| *name == field && value.is_empty()),
+            }
+        });
+        let slug = self.election.slug.as_str();
+        let head = Head::new(self.input.texts(), &self.election, &self.view);
+        let review = ReviewPage {
+            shell: Shell::of(&self.input),
+            head: head.counting_down(&self.input, &self.view),
+            slug,
+            title: &self.election.definition.title,
+            events: events_of(slug),
+            form_token: self.session.form_token(&purpose(slug)),
+            key,
+            fields: fields.collect(),
+            answers: answers.collect(),
+        };
+        page(StatusCode::OK, &review)
+    }
+
     /// The marks of one contest; the empty value that stands for "leave this blank" is none.
     fn marked<'s>(&'s self, contest: &Contest) -> Vec<&'s str> {
         let field = field_of(contest);
@@ -186,54 +233,53 @@ pub async fn enter(input: Input) -> Page {
     Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), Some(cookie)))
 }
 
-/// Shows the answers once more. Changes nothing.
+/// Takes the marks to the review. Changes nothing but the draft in the browser.
 pub async fn review(input: Input) -> Page {
     let step = Step::of(input).await?;
     let who = match step.voter() {
         Ok(who) => who,
         Err(response) => return Ok(*response),
     };
-    if let Err(faults) = step.answers() {
-        return Ok(step.ballot(&who, Opened::Wrong(faults)));
-    }
-    let contests = &step.election.definition.contests;
-    let fields = contests.iter().flat_map(|contest| {
-        let field = field_of(contest);
-        let values = step.form.0.iter().filter(|(name, _)| *name == field).map(|(_, value)| value.as_str());
-        values.map(|value| (field_of(contest), value)).collect::<Vec<_>>()
-    });
-    let answers = contests.iter().map(|contest| {
-        let (field, ids) = (field_of(contest), step.marked(contest));
-        let marked = contest.choices.iter().filter(|choice| ids.contains(&choice.id.as_str()));
-        Answered {
-            id: &contest.id,
-            title: &contest.title,
-            names: marked.map(|choice| choice_name(contest, choice)).collect(),
-            is_blank_chosen: step.form.0.iter().any(|(name, value)| *name == field && value.is_empty()),
+    match step.draft() {
+        Some(cookie) => {
+            Ok(with_cookie(see_other(&format!("/e/{}/review", step.election.slug)), Some(cookie)))
         }
-    });
-    let slug = step.election.slug.as_str();
-    let review = ReviewPage {
-        shell: Shell::of(&step.input),
-        head: Head::new(step.input.texts(), &step.election, &step.view)
-            .counting_down(&step.input, &step.view),
-        slug,
-        title: &step.election.definition.title,
-        events: events_of(slug),
-        form_token: step.session.form_token(&purpose(slug)),
-        key: format!("{:032x}", rand::random::<u128>()),
-        fields: fields.collect(),
-        answers: answers.collect(),
+        // More marks than a cookie holds: the page is the answer to the form.
+        None => Ok(step.show_review(&who, format!("{:032x}", rand::random::<u128>()))),
+    }
+}
+
+/// Shows the answers once more, or what is wrong with them.
+pub async fn show_review(input: Input) -> Page {
+    input.no_query().or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let session = Session::of(&input)?;
+    let Some(draft) = Draft::of(&input, &election, &session) else {
+        return Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), session.cookie));
     };
-    Ok(page(StatusCode::OK, &review))
+    let view = election.view();
+    let step = Step { input, election, view, session, form: draft.form };
+    match step.voter() {
+        Ok(who) => Ok(step.show_review(&who, draft.key)),
+        Err(response) => Ok(*response),
+    }
 }
 
 /// Back to one contest of the ballot, marks kept.
 pub async fn change(input: Input) -> Page {
     let step = Step::of(input).await?;
-    match step.voter() {
-        Ok(who) => Ok(step.ballot(&who, Opened::At(step.form.get("contest").to_owned()))),
-        Err(response) => Ok(*response),
+    let who = match step.voter() {
+        Ok(who) => who,
+        Err(response) => return Ok(*response),
+    };
+    let contest = step.election.definition.contest(step.form.get("contest")).map_or(0, |(place, _)| place);
+    let contest = &step.election.definition.contests[contest].id;
+    match step.draft() {
+        Some(cookie) => {
+            let place = format!("/e/{slug}?change={contest}#contest-{contest}", slug = step.election.slug);
+            Ok(with_cookie(see_other(&place), Some(cookie)))
+        }
+        None => Ok(step.ballot(&who, Opened::At(contest.clone()))),
     }
 }
 
@@ -261,7 +307,7 @@ pub async fn cast(input: Input) -> Page {
         Err(problem) => Err(problem),
     };
     match outcome {
-        Ok(_) => Ok(step.to_receipt()),
+        Ok(_) => Ok(with_cookie(step.to_receipt(), Some(forget(&step.input, &step.election)))),
         Err(problem) => refused(&step, problem),
     }
 }

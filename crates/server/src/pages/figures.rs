@@ -177,6 +177,8 @@ pub struct ContestTable {
     pub title: String,
     /// The element that names the contest above its table; none where the page's title does.
     pub heading: Option<&'static str>,
+    /// Whether the table's caption is to be seen, or only heard because the title stands above already.
+    pub shows_caption: bool,
     pub outcome: Option<String>,
     /// A rating's average for each plural of the ratings, as JSON, `{average}` standing for it.
     pub rated: Option<String>,
@@ -286,6 +288,7 @@ fn empty_table(t: Texts, contest: &Contest) -> ContestTable {
         id: contest.id.clone(),
         title: contest.title.clone(),
         heading: Some("h3"),
+        shows_caption: false,
         outcome: None,
         rated: is_rating.then(|| outcome::rated_forms(t, contest)),
         column: t.say(column).into_owned(),

@@ -2,6 +2,7 @@
 
 pub mod ballot;
 pub mod casting;
+mod draft;
 mod figures;
 pub mod officer;
 pub mod receipt;

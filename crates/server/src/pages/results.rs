@@ -74,7 +74,10 @@ pub async fn results(input: Input) -> Page {
     };
     let outcome = single.and_then(|_| tables.contests[0].outcome.clone());
     let heading = if single.is_some() { None } else { Some("h2") };
-    tables.contests.iter_mut().for_each(|table| table.heading = heading);
+    for table in &mut tables.contests {
+        table.heading = heading;
+        table.shows_caption = single.is_some_and(|(_, title)| title != definition.title && outcome.is_some());
+    }
     let results = ResultsPage {
         shell: Shell::of(&input),
         head: Head::new(t, &election, &view).counting_down(&input, &view),

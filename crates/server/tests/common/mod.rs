@@ -311,6 +311,7 @@ pub fn wait_for(condition: impl Fn() -> bool) {
 /// A browser: keeps its cookies.
 pub struct Browser<'s> {
     pub site: &'s Site,
+    /// Names and values. Paths are not looked at: a test's browser keeps the draft of one election at a time.
     pub cookies: Vec<(String, String)>,
 }
 
@@ -342,6 +343,15 @@ impl<'s> Browser<'s> {
         self.keep(reply)
     }
 
+    /// Sends marks to the review and goes where that leads.
+    pub fn review(&mut self, slug: &str, fields: &[(&str, &str)]) -> Reply {
+        let reply = self.post(&format!("/e/{slug}/review"), fields);
+        match reply.status {
+            303 => self.get(reply.header("location")),
+            _ => reply,
+        }
+    }
+
     /// From the ballot to the receipt.
     pub fn vote(&mut self, slug: &str, choices: &[(&str, &str)]) -> Reply {
         let ballot = self.get(&format!("/e/{slug}"));
@@ -349,7 +359,7 @@ impl<'s> Browser<'s> {
         let form = ballot.hidden("form");
         let mut fields = vec![("form", form.as_str())];
         fields.extend_from_slice(choices);
-        let review = self.post(&format!("/e/{slug}/review"), &fields);
+        let review = self.review(slug, &fields);
         assert_eq!(review.status, 200, "{}", review.text());
         assert!(review.text().contains("Nothing has been cast yet."));
         let (form, key) = (review.hidden("form"), review.hidden("key"));
