@@ -3,7 +3,7 @@
 //! What officers and voters write is never translated; it stands in the pages with `dir="auto"`.
 
 use fluent_bundle::concurrent::FluentBundle;
-use fluent_bundle::types::FluentNumber;
+use fluent_bundle::types::{FluentNumber, FluentNumberOptions};
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use hyper::HeaderMap;
 use hyper::header::ACCEPT_LANGUAGE;
@@ -110,21 +110,17 @@ impl Language {
         }
     }
 
-    fn format_number(
-        self,
-    ) -> fn(&FluentValue<'_>, &intl_memoizer::concurrent::IntlLangMemoizer) -> Option<String> {
-        fn whole(language: Language, value: &FluentValue<'_>) -> Option<String> {
-            match value {
-                FluentValue::Number(FluentNumber { value, .. }) => Some(language.number(*value as u64)),
-                _ => None,
-            }
-        }
-        match self {
-            Language::English => |value, _| whole(Language::English, value),
-            Language::German => |value, _| whole(Language::German, value),
-            Language::French => |value, _| whole(Language::French, value),
-            Language::Arabic => |value, _| whole(Language::Arabic, value),
-        }
+    /// A number for the library: it chooses the plural by a float, and prints the text that goes along.
+    ///
+    /// Its rules for Arabic few and many look at the number, where CLDR's look at its last two digits.
+    fn countable(self, number: u64) -> FluentNumber {
+        let chooses = match (self, number % 100) {
+            (Language::Arabic, last @ 3..=99) => last,
+            (Language::Arabic, _) if number >= 100 => 100,
+            _ => number,
+        };
+        let options = FluentNumberOptions { currency: Some(self.number(number)), ..Default::default() };
+        FluentNumber::new(chooses as f64, options)
     }
 
     fn bundle(self) -> FluentBundle<FluentResource> {
@@ -132,7 +128,10 @@ impl Language {
         let mut bundle = FluentBundle::new_concurrent(vec![language]);
         // Left-to-right pages need no isolation marks around names: `dir="auto"` elements carry those.
         bundle.set_use_isolating(self.direction() == "rtl");
-        bundle.set_formatter(Some(self.format_number()));
+        bundle.set_formatter(Some(|value, _| match value {
+            FluentValue::Number(number) => number.options.currency.clone(),
+            _ => None,
+        }));
         for source in self.sources() {
             let resource = FluentResource::try_new(source.to_owned());
             let resource = resource.unwrap_or_else(|(_, errors)| panic!("{}: {errors:?}", self.code()));
@@ -223,7 +222,7 @@ impl Texts {
         let mut args = FluentArgs::with_capacity(N);
         for (name, value) in values {
             match value {
-                Value::Number(number) => args.set(name, number),
+                Value::Number(number) => args.set(name, FluentValue::Number(self.0.countable(number))),
                 Value::Text(text) => args.set(name, text),
             }
         }
@@ -251,7 +250,6 @@ impl Texts {
             Language::English | Language::German => &[("one", 1), ("other", 7007)],
             Language::French => &[("one", 1), ("many", 1_000_000), ("other", 7007)],
             Language::Arabic => {
-                // The library's rules for few and many look at small numbers only, not at the last two digits.
                 &[("zero", 0), ("one", 1), ("two", 2), ("few", 3), ("many", 11), ("other", 7000)]
             }
         };
@@ -314,6 +312,14 @@ mod tests {
             .map(|number| voted(Language::Arabic, number).replace(char::is_numeric, ""))
             .into();
         assert!(arabic.len() >= 4, "Arabic tells none, one, two, few and many apart: {arabic:?}");
+        let bare = |number| voted(Language::Arabic, number).replace(|c: char| c.is_numeric() || c == ',', "");
+        for (one, another) in [(3, 1_103), (11, 99), (11, 12_345), (100, 7_000), (100, 202)] {
+            assert_eq!(bare(one), bare(another), "{one} and {another} have one plural");
+        }
+        assert!(
+            voted(Language::English, u64::MAX).starts_with("18,446,744,073,709,551,615 "),
+            "no float is shown"
+        );
         let forms: BTreeMap<String, String> =
             serde_json::from_str(&Texts(Language::Arabic).plurals("screen-connected")).unwrap();
         assert_eq!(forms.values().collect::<BTreeSet<_>>().len(), 6, "so does the script: {forms:?}");
