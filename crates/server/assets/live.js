@@ -118,20 +118,25 @@ function unveil(root, isShown) {
   else for (const node of root.querySelectorAll("[data-votes], [data-share], [data-blank]")) node.textContent = "";
 }
 
-function changeState(root, snapshot) {
-  if (document.querySelector("[data-live=warning]")) {
-    warn(texts[{ open: "warnOpen", paused: "warnPaused" }[snapshot.state] ?? "warnClosed"]);
-    const onwards = document.querySelector("[data-after-close]");
-    if (onwards) onwards.hidden = !OVER.includes(snapshot.state);
-  } else if (OVER.includes(snapshot.state) && root.querySelector("[data-results]")) {
-    // All that such a page shows of the end is in the feed.
-    const chip = document.querySelector("[data-live=state]");
-    put(chip, texts[`state${snapshot.state[0].toUpperCase()}${snapshot.state.slice(1)}`] ?? "");
-    if (chip) chip.className = `chip chip-${snapshot.state}`;
-  } else if (root.hasAttribute("data-refresh")) {
-    refresh();
+function changeState(root, { state }) {
+  const isFilledIn = document.querySelector("[data-live=warning]");
+  // All that a page with results shows of a pause or the end is in the feed.
+  const isWhole = root.querySelector("[data-results]") && root.dataset.state !== "draft";
+  if (isFilledIn) warn(texts[{ open: "warnOpen", paused: "warnPaused" }[state] ?? "warnClosed"]);
+  if (isFilledIn || isWhole) showState(state);
+  else if (root.hasAttribute("data-refresh")) refresh();
+  root.dataset.state = state;
+}
+
+function showState(state) {
+  const text = texts[`state${state[0].toUpperCase()}${state.slice(1)}`];
+  const chip = document.querySelector("[data-live=state]");
+  if (text && chip) {
+    put(chip, text);
+    chip.className = `chip chip-${state}`;
   }
-  root.dataset.state = snapshot.state;
+  for (const node of document.querySelectorAll("[data-until-close]")) node.hidden = OVER.includes(state);
+  for (const node of document.querySelectorAll("[data-after-close]")) node.hidden = !OVER.includes(state);
 }
 
 function showContest(root, contest) {

@@ -256,6 +256,7 @@ scene("a vote that closes while the form is open says so at once, and touches no
   await server.post("/elections/lunch/close");
   await page.getByText("Voting has closed.").waitFor();
   assert.ok(await page.getByLabel("Pizza").isChecked());
+  assert.equal(await page.locator("[data-live=state]").textContent(), "Closed");
   await look(page, "phone-closed-on-the-ballot");
   await reviewing.getByText("Voting has closed.").waitFor();
   await reviewing.getByRole("button", { name: "Cast my vote" }).click();
@@ -302,6 +303,7 @@ scene("waiting pages unveil the result with no request made", async (test) => {
     await arabic.locator(".outcome", { hasText: /الفائز هو/ }).waitFor();
     assert.equal(await german.locator(".winner [data-share]").textContent(), "100 %");
     assert.equal(await german.locator("[data-live=state]").textContent(), "Geschlossen");
+    assert.equal(await german.getByText("Schließt, wenn").isVisible(), false);
     assert.deepEqual(requests, [], "no request was made");
     await look(german, "german-result-came");
     await look(arabic, "arabic-result-came");
