@@ -54,6 +54,13 @@ fn a_server_comes_back_with_the_same_counts() {
 }
 
 #[test]
+fn a_hall_of_phones_gets_its_receipts_and_the_result() {
+    let reports = bench(&["room"]);
+    assert!(figure(&reports[0], "cast p50") > 0.0);
+    assert!(figure(&reports[0], "ballot pages") > 0.0);
+}
+
+#[test]
 fn a_large_record_audits_clean() {
     assert!(figure(&bench(&["audit"])[0], "audit") > 0.0);
 }

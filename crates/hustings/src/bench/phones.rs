@@ -77,7 +77,7 @@ impl Step {
 #[derive(Default, Serialize, Deserialize)]
 pub struct Seen {
     /// Microseconds from request to answer, by step in the order of [`Step::TIMED`].
-    pub micros: [Vec<u64>; 7],
+    pub micros: [Vec<u64>; Step::TIMED.len()],
     pub receipts: usize,
     /// Unix microseconds at which each phone had the result.
     pub results: Vec<u64>,
