@@ -172,6 +172,22 @@ fn forms_from_elsewhere_are_refused() {
 }
 
 #[test]
+fn another_site_cannot_choose_the_language_nor_where_it_leads() {
+    let site = Site::new();
+    let choose = |origin: &str, referer: &str| {
+        let request = site.request("POST", "/language");
+        let request = request.form(&[("language", "de")]).header("referer", referer);
+        request.header("origin", origin).send()
+    };
+    let elsewhere = choose("https://evil.example", "https://evil.example/e/lunch");
+    assert_eq!(elsewhere.status, 403);
+    assert!(elsewhere.header("set-cookie").is_empty(), "{}", elsewhere.header("set-cookie"));
+    let ours = choose("http://test", "http://test/e/lunch?again=1");
+    assert_eq!((ours.status, ours.header("location")), (303, "/e/lunch"));
+    assert_eq!(choose("http://test", "http://test//evil.example/").header("location"), "/");
+}
+
+#[test]
 fn every_page_carries_the_security_headers_and_no_inline_code() {
     let site = Site::new();
     site.open(lunch("lunch", "live"));

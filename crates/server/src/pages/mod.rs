@@ -243,6 +243,9 @@ pub async fn choose_language(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     let back = own_path(&input).unwrap_or("/".to_owned());
     let (input, form) = input.with_form().await?;
+    if !input.is_same_origin() {
+        return Err(Refusal::new(&input, session::forged()));
+    }
     let problem = || Problem::new(&crate::problem::INVALID_VALUE, "there is no such language").at("language");
     let chosen = Language::from_code(form.get("language")).ok_or_else(problem).or_page(&input)?;
     let cookie =
@@ -256,7 +259,7 @@ fn own_path(input: &Input) -> Option<String> {
     let (_, rest) = referer.split_once("://")?;
     let path = &rest[rest.find('/')?..];
     let path = path.split(['?', '#']).next()?;
-    (!path.starts_with("//") && input.is_same_origin()).then(|| path.to_owned())
+    (!path.starts_with("//")).then(|| path.to_owned())
 }
 
 #[derive(Template)]
