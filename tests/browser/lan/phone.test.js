@@ -14,6 +14,7 @@ const ip = (...words) => execFileSync("ip", words, { stdio: ["ignore", "pipe", "
 
 /** This process is in a network namespace of its own (see `cargo xtask test`): the hall. The phone gets another. */
 function layCable() {
+  assert.equal(String(ip("route")), "", "not on a machine's own network: run this by `cargo xtask test --only lan`");
   ip("link", "set", "lo", "up");
   ip("netns", "add", "phone");
   ip("link", "add", "hall0", "type", "veth", "peer", "name", "phone0");
