@@ -199,20 +199,25 @@ async function takeOver(attempt) {
     const response = await fetch(location.href, { headers: { accept: "text/html" } });
     if (response.status >= 500) throw new Error(response.statusText);
     if (response.redirected) { location.replace(response.url); return; }
-    become(await response.text());
+    const page = await response.text();
+    // Who has been asked something while the page came goes on with that, and gets a newer page afterwards.
+    if (isBusy()) { setTimeout(takeOver, 1000, attempt); return; }
+    become(page);
     refreshing = false;
   } catch {
     setTimeout(takeOver, Math.min(10_000, 500 * attempt) + Math.random() * 1000, attempt + 1);
   }
 }
 
-/** Takes over another page's <main>. */
+/** Takes over another page's <main>. A dialogue that is open in the old one is open in the new one. */
 function become(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   const focused = document.activeElement?.id;
+  const dialog = document.querySelector("dialog[open]");
   document.title = page.title;
   document.body.className = page.body.className;
   document.querySelector("main").replaceWith(page.querySelector("main"));
+  if (dialog) document.querySelector(`dialog[aria-labelledby="${dialog.getAttribute("aria-labelledby")}"]`)?.showModal();
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   start(document.querySelector("main"));
 }

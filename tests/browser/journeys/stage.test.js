@@ -183,6 +183,46 @@ scene("keys lead the room, and a switch turns them off for good", async (test) =
   assert.equal((await server.get(`/rooms/${code}`)).screen.election, "tea", "switched off, and remembered");
 });
 
+scene("the help stays open while newer pages come in", async (test) => {
+  const server = await startServer(test);
+  for (const slug of ["tea", "cake"]) {
+    await server.post("/elections", { slug, title: `More ${slug}?`, results: "on-reveal", contest: [{ title: `More ${slug}?`, choices: ["Yes", "No"] }] });
+  }
+  const { code } = await server.post("/rooms", { title: "Kitchen", pace: "led", elections: ["tea", "cake"] });
+  const browser = await openBrowser(test);
+  const officer = await device(browser, test, { viewport: DESKTOP });
+  await logIn(officer, server);
+  await officer.goto(`${server.base}/admin/r/${code}`);
+  const help = officer.getByRole("dialog", { name: "Keyboard shortcuts" });
+  const held = [];
+  const isHeld = (count) => waitFor(() => held.length === count, `${count} held requests`);
+  const letGo = () => held.shift().continue();
+  const hold = (route) => { held.push(route); };
+
+  // Another officer moved on: the page is asked for again, and the help is opened before it is there.
+  await officer.route(`**/admin/r/${code}`, hold);
+  await server.post(`/rooms/${code}/screen`, { show: "election", election: "tea" });
+  await isHeld(1);
+  await officer.keyboard.press("?");
+  await help.waitFor();
+  await letGo();
+  await officer.waitForTimeout(500);
+  assert.ok(await help.isVisible(), "over a refreshed page");
+  await officer.unroute(`**/admin/r/${code}`, hold);
+  await help.getByRole("button", { name: "Close" }).click();
+  await officer.getByRole("heading", { level: 2, name: "More tea?", exact: true }).waitFor();
+
+  // A press that is still on its way brings its page under the open help.
+  await officer.route(`**/admin/r/${code}/lock`, hold);
+  await officer.keyboard.press("l");
+  await isHeld(1);
+  await officer.keyboard.press("?");
+  await help.waitFor();
+  await letGo();
+  await officer.getByText("Unlock joining").waitFor({ state: "attached" });
+  assert.ok(await help.isVisible(), "over the page after a press");
+});
+
 scene("wall and phone outlive a restart of the server in mid-vote", async (test) => {
   const data = path.join(await folder(test), "data");
   const first = await serveAt(test, data, "127.0.0.1:0");
