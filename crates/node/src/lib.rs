@@ -15,6 +15,7 @@
 
 pub mod caches;
 pub mod clock;
+pub mod cluster_view;
 pub mod core;
 pub mod edge;
 pub mod engine;
@@ -31,6 +32,7 @@ pub mod token;
 pub mod views;
 
 pub use clock::{ClockReading, SystemClock};
+pub use cluster_view::{ClusterError, ClusterRequest, ClusterView};
 pub use core::{
     Acted, Answer, BulkAnswer, BulkReceipt, OfficerRequest, PreparedBallot, PreparedChunk, SubmitError,
 };

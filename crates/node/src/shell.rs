@@ -1,6 +1,7 @@
 //! The thin shell: one writer thread around the engine, and the handles that reach it.
 
 use crate::clock::{ClockReading, SystemClock};
+use crate::cluster_view::{ClusterError, ClusterRequest, ClusterView, NodeRole, NodeView};
 use crate::core::{
     Acted, Answer, BulkAnswer, CoreLimits, Effects, Event, OfficerRequest, PreparedBallot, PreparedChunk,
     SubmitError,
@@ -654,6 +655,42 @@ impl Handle {
             now: self.now(),
             elections: self.directory().by_index.len(),
         }
+    }
+
+    /// The cluster as this node knows it. `address` is where voters reach this node, for a node without others.
+    pub fn cluster(&self, address: &str) -> Arc<ClusterView> {
+        let Identity { ledger, node, .. } = self.identity();
+        let (position, this) = (self.shared.gauges.position.load(Ordering::Relaxed), u64::from(*node));
+        let alone = NodeView {
+            id: this,
+            role: NodeRole::Leader,
+            address: address.to_owned(),
+            node_address: None,
+            position,
+            clock_offset_ms: 0,
+            clock_error_ms: None,
+            heard_ms_ago: Some(0),
+            disk_free_bytes: None,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        };
+        Arc::new(ClusterView {
+            name: None,
+            cluster: election::hex(&ledger.0),
+            this,
+            leader: Some(this),
+            term: 0,
+            position,
+            can_lose: Some(0),
+            nodes: vec![alone],
+            elections: Vec::new(),
+            troubles: Vec::new(),
+            at: self.now(),
+        })
+    }
+
+    /// An operator's request; answered once the cluster has done it.
+    pub async fn change_cluster(&self, _request: ClusterRequest) -> Result<(), ClusterError> {
+        Err(ClusterError::NotACluster)
     }
 
     /// An officer says that the wall clock is right after it stepped.
