@@ -56,6 +56,10 @@ pub struct CoreConfig {
     pub heartbeat_ticks: usize,
     /// From the system's generator, another one at each start: election timeouts and the names of reads come from it.
     pub seed: u64,
+    /// Every kind of entry that the caller proposes and applies, with the version of the program that brought it. A kind
+    /// is proposed once all members run at least that version, and an entry of another kind ends the node
+    /// ([`LedgerError::NewerEntry`]): it is never skipped.
+    pub kinds: &'static [(EntryKind, u32)],
 }
 
 /// What a node knows when it starts.
@@ -144,6 +148,8 @@ pub enum Refused {
     Overloaded,
     #[error("an entry of {bytes} bytes is over the limit of {max}")]
     TooLarge { bytes: usize, max: usize },
+    #[error("node {node} runs version {has}, and does not know yet what came with version {needed}")]
+    NotAllKnow { node: NodeId, has: u32, needed: u32 },
     #[error(transparent)]
     Membership(#[from] MembershipError),
 }
@@ -172,6 +178,7 @@ pub struct Status {
 /// One node's part; see the crate's documentation.
 pub struct Core<P: Past> {
     id: NodeId,
+    kinds: &'static [(EntryKind, u32)],
     engine: RawNode<Store<P>>,
     membership: Membership,
     random: Random,
@@ -214,11 +221,14 @@ impl<P: Past> Core<P> {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let engine =
             RawNode::new(&engine_config, store, &logger).expect("a start that does not contradict itself");
+        let own = [KIND_MEMBERSHIP, KIND_TERM, EntryKind::MARK, EntryKind(0)];
+        assert!(config.kinds.iter().all(|(kind, _)| !own.contains(kind)), "some kinds are not the caller's");
         let mut random = Random::new(config.seed);
         let read_nonce = random.next();
         let drawn_for = (engine.raft.term, engine.raft.state);
         let mut core = Self {
             id: config.id,
+            kinds: config.kinds,
             engine,
             membership: start.membership,
             random,
@@ -326,11 +336,13 @@ impl<P: Past> Core<P> {
     }
 
     fn propose(&mut self, kind: EntryKind, epoch: u32, stamp: u64, payload: Bytes) -> Result<(), Refused> {
-        assert!(
-            kind.0 != 0 && kind != EntryKind::MARK && kind != KIND_MEMBERSHIP && kind != KIND_TERM,
-            "the kind of a proposal is the caller's own"
-        );
+        let known = self.kinds.iter().find(|(known, _)| *known == kind);
+        let (_, needed) = *known.expect("the kind of a proposal is one of the caller's own");
         self.check_leads()?;
+        let older = self.membership.members().find(|(_, info)| info.version < needed);
+        if let Some((node, info)) = older {
+            return Err(Refused::NotAllKnow { node, has: info.version, needed });
+        }
         if payload.len() > ENTRY_BYTES_MAX {
             return Err(Refused::TooLarge { bytes: payload.len(), max: ENTRY_BYTES_MAX });
         }
@@ -508,6 +520,7 @@ impl<P: Past> Core<P> {
     /// Takes an entry that is committed: a membership is in force from here on.
     fn commit(&mut self, raw: &Entry) -> Result<Committed, LedgerError> {
         let entry = self.engine.store().stored(raw.index)?;
+        check_known(self.kinds, entry.kind, entry.position)?;
         if entry.kind == KIND_MEMBERSHIP {
             let membership = Membership::decode(&entry.payload).expect("checked before it was appended");
             for step in engine::steps(&self.membership, &membership) {
@@ -546,6 +559,16 @@ impl<P: Past> Core<P> {
         self.engine.on_persist_ready(number);
         self.settle();
     }
+}
+
+/// A kind that came with a later version says something that this one would leave out.
+pub(crate) fn check_known(
+    kinds: &[(EntryKind, u32)],
+    kind: EntryKind,
+    position: Position,
+) -> Result<(), LedgerError> {
+    let known = kind == KIND_MEMBERSHIP || kind == KIND_TERM || kinds.iter().any(|(known, _)| *known == kind);
+    if known { Ok(()) } else { Err(LedgerError::NewerEntry { position, kind }) }
 }
 
 /// The library reads this again at once, and nobody after that.

@@ -74,7 +74,8 @@ pub fn proposal(kind: EntryKind, epoch: u32, stamp: u64, payload: Bytes) -> (Vec
 }
 
 /// What turns `old` into `new`, for the library. One step by construction of [`Membership::changed`], but the first
-/// membership that a new node reads may have several members.
+/// membership that a new node reads may have several members. A member that is only described anew is given the seat
+/// that it has.
 pub fn steps(old: &Membership, new: &Membership) -> Vec<ConfChangeV2> {
     let single = |id: NodeId, kind| {
         let mut step = ConfChangeSingle { node_id: id.0, ..ConfChangeSingle::default() };
@@ -84,7 +85,7 @@ pub fn steps(old: &Membership, new: &Membership) -> Vec<ConfChangeV2> {
         change
     };
     let gone = old.members().filter(|(id, _)| new.get(*id).is_none());
-    let kept = new.members().filter(|(id, info)| old.get(*id).map(|before| before.seat) != Some(info.seat));
+    let kept = new.members().filter(|(id, info)| old.get(*id) != Some(*info));
     let kept = kept.map(|(id, info)| match info.seat {
         Seat::Voter => single(id, ConfChangeType::AddNode),
         Seat::Learner => single(id, ConfChangeType::AddLearnerNode),

@@ -28,7 +28,8 @@ pub use crate::core::{
 };
 pub use member::{Member, MemberConfig, Turn};
 pub use membership::{
-    Change, MEMBER_ADDRESS_BYTES_MAX, MEMBERS_MAX, MemberInfo, Membership, MembershipError, NodeId, Seat,
+    Change, MEMBER_ADDRESS_BYTES_MAX, MEMBERS_MAX, MemberInfo, Membership, MembershipError, NodeId, NodeInfo,
+    Seat,
 };
 pub use wire::{MESSAGE_BYTES_MAX, Message, WireError};
 

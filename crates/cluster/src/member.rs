@@ -8,8 +8,10 @@ use ledger::{
 };
 
 use crate::KIND_MEMBERSHIP;
-use crate::core::{Committed, Core, CoreConfig, Input, LogEntry, Past, ReadAnswer, Refused, Start, Status};
-use crate::membership::{Membership, NodeId};
+use crate::core::{
+    Committed, Core, CoreConfig, Input, LogEntry, Past, ReadAnswer, Refused, Start, Status, check_known,
+};
+use crate::membership::{Membership, NodeId, NodeInfo};
 use crate::mutation::{Mutation, is_off};
 use crate::wire::Message;
 
@@ -58,7 +60,7 @@ impl<S: Storage> Member<S> {
         storage: S,
         ledger: LedgerId,
         config: MemberConfig,
-        address: &str,
+        info: &NodeInfo,
         epoch: u32,
         stamp: u64,
     ) -> Result<Self, LedgerError> {
@@ -72,7 +74,7 @@ impl<S: Storage> Member<S> {
                 Ok(_) => return Err(LedgerError::AlreadyExists { folder: storage.folder() }),
                 Err(error) => return Err(error),
             };
-        let payload = Membership::founding(address).expect("an address that others can be told").encode();
+        let payload = Membership::founding(info).expect("an address that others can be told").encode();
         log.save_hard_state(HardState { term: 1, vote: 1, committed: Position::NONE })?;
         log.append(NewEntry { epoch, term: 1, stamp, kind: KIND_MEMBERSHIP, payload: &payload })?;
         drop(log);
@@ -95,6 +97,7 @@ impl<S: Storage> Member<S> {
     ) -> Result<Self, LedgerError> {
         let mut membership = Membership::none();
         let (log, recovery) = ReplicatedLedger::open(storage, config.options, |entry| {
+            check_known(config.core.kinds, entry.header.kind, entry.header.position)?;
             if entry.header.kind == KIND_MEMBERSHIP {
                 membership = decode(entry.payload);
             }

@@ -28,24 +28,37 @@ pub enum Seat {
     Learner = 2,
 }
 
+/// What a node says of itself when it joins, and again when that has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeInfo {
+    /// Where the other nodes reach it, 1 to 255 bytes; not interpreted here.
+    pub address: String,
+    /// Where voters reach it, at most 255 bytes; not interpreted here.
+    pub http_address: String,
+    /// Which kinds of entries it knows: see [`CoreConfig::kinds`](crate::CoreConfig::kinds).
+    pub version: u32,
+}
+
 /// A member as the others see it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberInfo {
     pub seat: Seat,
-    /// Where the others reach it; not interpreted here.
+    /// As in [`NodeInfo`].
     pub address: String,
+    pub http_address: String,
+    pub version: u32,
 }
 
 /// One step from a membership to the next. One node at a time, so that any two majorities share a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
     /// A new learner, under the next number.
-    Add {
-        address: String,
-    },
+    Add(NodeInfo),
     /// A learner becomes a voter.
     Promote(NodeId),
     Remove(NodeId),
+    /// A member has moved, or runs another version.
+    Describe(NodeId, NodeInfo),
 }
 
 /// All members, and the number of the next.
@@ -68,8 +81,18 @@ pub enum MembershipError {
     Full,
     #[error("an address has 1 to {MEMBER_ADDRESS_BYTES_MAX} bytes")]
     Address,
+    /// The log may hold what it does not know.
+    #[error("every member runs version {floor} or later, this node {version}; start a newer one")]
+    Older { version: u32, floor: u32 },
     #[error("these bytes are not a membership: {0}")]
     Malformed(&'static str),
+}
+
+impl MemberInfo {
+    fn new(seat: Seat, NodeInfo { address, http_address, version }: &NodeInfo) -> Self {
+        let (address, http_address) = (address.clone(), http_address.clone());
+        Self { seat, address, http_address, version: *version }
+    }
 }
 
 impl Membership {
@@ -80,9 +103,9 @@ impl Membership {
     }
 
     /// One voter, number 1.
-    pub fn founding(address: &str) -> Result<Self, MembershipError> {
+    pub fn founding(info: &NodeInfo) -> Result<Self, MembershipError> {
         let mut founded = Self::none();
-        let id = founded.add(address)?;
+        let id = founded.add(info)?;
         founded.members.get_mut(&id).expect("just added").seat = Seat::Voter;
         Ok(founded)
     }
@@ -117,7 +140,12 @@ impl Membership {
     pub fn changed(&self, change: &Change) -> Result<Self, MembershipError> {
         let mut changed = self.clone();
         match change {
-            Change::Add { address } => _ = changed.add(address)?,
+            Change::Add(info) => _ = changed.add(info)?,
+            Change::Describe(id, info) => {
+                self.check(info)?;
+                let member = changed.members.get_mut(id).ok_or(MembershipError::Unknown(*id))?;
+                *member = MemberInfo::new(member.seat, info);
+            }
             Change::Promote(id) => {
                 let info = changed.members.get_mut(id).ok_or(MembershipError::Unknown(*id))?;
                 if info.seat == Seat::Voter {
@@ -135,20 +163,37 @@ impl Membership {
         Ok(changed)
     }
 
-    fn add(&mut self, address: &str) -> Result<NodeId, MembershipError> {
+    fn add(&mut self, info: &NodeInfo) -> Result<NodeId, MembershipError> {
         if self.members.len() == MEMBERS_MAX {
             return Err(MembershipError::Full);
         }
-        if address.is_empty() || address.len() > MEMBER_ADDRESS_BYTES_MAX {
-            return Err(MembershipError::Address);
-        }
+        self.check(info)?;
         let id = self.next;
-        self.members.insert(id, MemberInfo { seat: Seat::Learner, address: address.to_owned() });
+        self.members.insert(id, MemberInfo::new(Seat::Learner, info));
         self.next = NodeId(id.0 + 1);
         Ok(id)
     }
 
-    /// `version 1 | next 8 | count 1 |` each: `number 8 | seat 1 | length 1 | address`, by rising number.
+    /// The lowest version of all members, which never falls: entries of every kind that it knows may be in the log.
+    #[must_use]
+    pub fn floor(&self) -> u32 {
+        self.members.values().map(|info| info.version).min().unwrap_or(0)
+    }
+
+    fn check(&self, NodeInfo { address, http_address, version }: &NodeInfo) -> Result<(), MembershipError> {
+        let too_long = address.len().max(http_address.len()) > MEMBER_ADDRESS_BYTES_MAX;
+        if address.is_empty() || too_long {
+            return Err(MembershipError::Address);
+        }
+        let floor = self.floor();
+        if *version < floor {
+            return Err(MembershipError::Older { version: *version, floor });
+        }
+        Ok(())
+    }
+
+    /// `version 1 | next 8 | count 1 |` each: `number 8 | seat 1 | version 4 | length 1 | address |
+    /// length 1 | http address`, by rising number.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
@@ -157,8 +202,11 @@ impl Membership {
         for (id, info) in &self.members {
             out.extend_from_slice(&id.0.to_be_bytes());
             out.push(info.seat as u8);
-            out.push(u8::try_from(info.address.len()).expect("at most MEMBER_ADDRESS_BYTES_MAX"));
-            out.extend_from_slice(info.address.as_bytes());
+            out.extend_from_slice(&info.version.to_be_bytes());
+            for address in [&info.address, &info.http_address] {
+                out.push(u8::try_from(address.len()).expect("at most MEMBER_ADDRESS_BYTES_MAX"));
+                out.extend_from_slice(address.as_bytes());
+            }
         }
         out
     }
@@ -185,11 +233,13 @@ impl Membership {
                 2 => Seat::Learner,
                 _ => return Err(MembershipError::Malformed("a seat is not known")),
             };
-            let length = take(1)?[0];
-            let address = std::str::from_utf8(take(usize::from(length))?)
-                .map_err(|_| MembershipError::Malformed("an address is not text"))?
-                .to_owned();
-            members.insert(id, MemberInfo { seat, address });
+            let version = u32::from_be_bytes(take(4)?.try_into().expect("four bytes"));
+            let mut text = || {
+                let length = take(1)?[0];
+                let text = std::str::from_utf8(take(usize::from(length))?);
+                Ok(text.map_err(|_| MembershipError::Malformed("an address is not text"))?.to_owned())
+            };
+            members.insert(id, MemberInfo { seat, address: text()?, http_address: text()?, version });
         }
         let membership = Self { members, next };
         // Written again it is the same: so order, count, numbers and the end are right.
@@ -205,10 +255,13 @@ impl Membership {
 mod tests {
     use super::*;
 
+    fn info(address: &str) -> NodeInfo {
+        NodeInfo { address: address.into(), http_address: format!("http://{address}"), version: 2 }
+    }
+
     fn three() -> Membership {
-        let add =
-            |of: Membership, address: &str| of.changed(&Change::Add { address: address.into() }).unwrap();
-        let three = add(add(Membership::founding("a:1").unwrap(), "b:2"), "c:3");
+        let add = |of: Membership, address: &str| of.changed(&Change::Add(info(address))).unwrap();
+        let three = add(add(Membership::founding(&info("a:1")).unwrap(), "b:2"), "c:3");
         three.changed(&Change::Promote(NodeId(3))).unwrap()
     }
 
@@ -216,7 +269,7 @@ mod tests {
     fn a_number_is_never_given_twice() {
         let three = three();
         let two = three.changed(&Change::Remove(NodeId(2))).unwrap();
-        let again = two.changed(&Change::Add { address: "b:2".into() }).unwrap();
+        let again = two.changed(&Change::Add(info("b:2"))).unwrap();
         assert_eq!(again.members().map(|(id, _)| id.0).collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!(
             (again.rank(NodeId(1)), again.rank(NodeId(3))),
@@ -227,14 +280,32 @@ mod tests {
 
     #[test]
     fn what_would_leave_no_majority_or_makes_no_sense_is_refused() {
-        let one = Membership::founding("a:1").unwrap();
+        let one = Membership::founding(&info("a:1")).unwrap();
         assert_eq!(one.changed(&Change::Remove(NodeId(1))), Err(MembershipError::LastVoter(NodeId(1))));
         assert_eq!(one.changed(&Change::Promote(NodeId(1))), Err(MembershipError::VoterAlready(NodeId(1))));
         assert_eq!(one.changed(&Change::Promote(NodeId(2))), Err(MembershipError::Unknown(NodeId(2))));
-        assert_eq!(one.changed(&Change::Add { address: String::new() }), Err(MembershipError::Address));
+        assert_eq!(one.changed(&Change::Add(info(""))), Err(MembershipError::Address));
+        let long = NodeInfo { http_address: "h".repeat(256), ..info("a") };
+        assert_eq!(one.changed(&Change::Add(long)), Err(MembershipError::Address));
         let full = (1..MEMBERS_MAX)
-            .fold(one, |of, number| of.changed(&Change::Add { address: format!("n:{number}") }).unwrap());
-        assert_eq!(full.changed(&Change::Add { address: "x".into() }), Err(MembershipError::Full));
+            .fold(one, |of, number| of.changed(&Change::Add(info(&format!("n:{number}")))).unwrap());
+        assert_eq!(full.changed(&Change::Add(info("x"))), Err(MembershipError::Full));
+    }
+
+    #[test]
+    fn what_all_members_know_is_known_for_ever() {
+        let older = NodeInfo { version: 1, ..info("d:4") };
+        let newer = NodeInfo { version: 3, ..info("a:1") };
+        let refused = Err(MembershipError::Older { version: 1, floor: 2 });
+        assert_eq!(three().changed(&Change::Add(older.clone())), refused);
+        assert_eq!(three().changed(&Change::Describe(NodeId(2), older)), refused);
+        let nobody = Change::Describe(NodeId(9), newer.clone());
+        assert_eq!(three().changed(&nobody), Err(MembershipError::Unknown(NodeId(9))));
+        let all = [1, 2, 3]
+            .iter()
+            .fold(three(), |of, id| of.changed(&Change::Describe(NodeId(*id), newer.clone())).unwrap());
+        assert_eq!((three().floor(), all.floor()), (2, 3));
+        assert_eq!(all.with_seat(Seat::Voter).collect::<Vec<_>>(), [NodeId(1), NodeId(3)], "seats stay");
     }
 
     #[test]

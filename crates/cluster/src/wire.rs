@@ -243,6 +243,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::membership::NodeInfo;
 
     fn message() -> Message {
         let entry = |number: u64, kind, payload: &[u8]| LogEntry {
@@ -253,7 +254,8 @@ mod tests {
             stamp: if kind == KIND_TERM { 0 } else { 77 },
             payload: Bytes::copy_from_slice(payload),
         };
-        let membership = Membership::founding("a:1").unwrap().encode();
+        let info = NodeInfo { address: "a:1".into(), http_address: "http://a".into(), version: 1 };
+        let membership = Membership::founding(&info).unwrap().encode();
         Message {
             kind: Kind::Append,
             from: NodeId(1),

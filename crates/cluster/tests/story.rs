@@ -4,9 +4,9 @@
 mod nodes;
 
 use bytes::Bytes;
-use cluster::{Change, Input, Member, MembershipError, NodeId, Refused, Role, Seat, Turn};
+use cluster::{Change, Input, Member, MembershipError, NodeId, NodeInfo, Refused, Role, Seat, Turn};
 use ledger::{ENTRY_BYTES_MAX, LedgerError, LogReader as _, Position};
-use nodes::{ELECTION_TICKS, Nodes, VOTE, config};
+use nodes::{ELECTION_TICKS, NEWER, Nodes, VOTE, config, info};
 
 fn change(change: Change) -> Input {
     Input::Change { change, epoch: 1, stamp: 0 }
@@ -107,7 +107,7 @@ fn members_change_one_at_a_time_and_only_when_it_is_safe() {
     let unknown = MembershipError::Unknown(NodeId(9));
     assert_eq!(nodes.step(leader, change(Change::Promote(NodeId(9)))), Err(unknown.clone().into()));
     assert_eq!(nodes.step(leader, Input::Transfer(NodeId(9))), Err(unknown.into()));
-    let add = || change(Change::Add { address: "n4".into() });
+    let add = || change(Change::Add(info("n4")));
     nodes.step(leader, add()).unwrap();
     assert_eq!(nodes.step(leader, add()), Err(Refused::ChangePending));
     nodes.run(2);
@@ -162,7 +162,7 @@ fn entries_of_every_size_pass_through_messages_of_limited_size() {
     nodes.start(NodeId(3));
     nodes.run(4 * ELECTION_TICKS);
     nodes.prefer(NodeId(3));
-    nodes.step(NodeId(3), change(Change::Add { address: "n4".into() })).unwrap();
+    nodes.step(NodeId(3), change(Change::Add(info("n4")))).unwrap();
     nodes.add(NodeId(4));
     nodes.run(60);
     assert_eq!(last_committed(&nodes, NodeId(4)), last_committed(&nodes, NodeId(3)));
@@ -191,7 +191,7 @@ fn a_node_whose_log_cannot_be_read_ends() {
     nodes.run(2 * ELECTION_TICKS);
     // Below what is in memory after the start.
     nodes.disks[&NodeId(1)].flip("0000000000000001.seg", 8192 + 1500, 1);
-    nodes.step(NodeId(1), change(Change::Add { address: "n2".into() })).unwrap();
+    nodes.step(NodeId(1), change(Change::Add(info("n2")))).unwrap();
     nodes.add(NodeId(2));
     let mut from_second = Vec::new();
     for _ in 0..100 {
@@ -213,13 +213,54 @@ fn a_node_whose_log_cannot_be_read_ends() {
 }
 
 #[test]
+fn what_not_all_versions_know_is_proposed_once_they_do_and_ends_who_does_not() {
+    let mut nodes = Nodes::formed(3);
+    nodes.prefer(NodeId(3));
+    let newer = || Input::Propose { kind: NEWER, epoch: 1, stamp: 0, payload: Bytes::from_static(b"new") };
+    let refused = |node| Err(Refused::NotAllKnow { node: NodeId(node), has: 1, needed: 2 });
+    assert_eq!(nodes.step(NodeId(3), newer()), refused(1));
+    for id in [1, 2, 3] {
+        let upgraded = NodeInfo { version: 2, ..info("n") };
+        nodes.step(NodeId(3), change(Change::Describe(NodeId(id), upgraded))).unwrap();
+        assert_eq!(nodes.step(NodeId(3), newer()), refused(id), "it counts once it is committed");
+        nodes.run(2);
+    }
+    nodes.step(NodeId(3), newer()).unwrap();
+    nodes.run(2);
+    let older = MembershipError::Older { version: 1, floor: 2 };
+    assert_eq!(nodes.step(NodeId(3), change(Change::Add(info("n4")))), Err(older.into()));
+    // Somebody starts the older program on the disk of the newer one: with the entry known as committed, and not.
+    let mut older = config(NodeId(1));
+    older.core.kinds = &[(VOTE, 1)];
+    let is_newer = |error: &LedgerError| matches!(error, LedgerError::NewerEntry { kind: NEWER, .. });
+    nodes.stop(NodeId(1));
+    let disk = nodes.disks[&NodeId(1)].copy();
+    let mut member = Member::open(disk, older, |_| Ok(())).unwrap();
+    let ended = (0..20).find_map(|_| {
+        let mut turn = Turn::default();
+        nodes.step(NodeId(3), Input::Tick).unwrap();
+        nodes.up.get_mut(&NodeId(3)).unwrap().turn(&mut turn).unwrap();
+        let for_it = turn.messages.into_iter().filter(|message| message.to() == NodeId(1));
+        for_it.for_each(|message| member.step(Input::Message(message)).unwrap());
+        member.turn(&mut Turn::default()).err()
+    });
+    assert!(is_newer(&ended.expect("a leader speaks within 20 ticks")));
+    nodes.start(NodeId(1));
+    nodes.run(10);
+    nodes.up.get_mut(&NodeId(1)).unwrap().idle().unwrap();
+    nodes.stop(NodeId(1));
+    let refused = Member::open(nodes.disks[&NodeId(1)].clone(), older, |_| Ok(())).unwrap_err();
+    assert!(is_newer(&refused), "{refused}");
+}
+
+#[test]
 fn a_founding_that_was_cut_short_is_finished_at_the_next_start() {
     let id = NodeId(1);
     for operation in 1..60 {
         let disk = ledger::faulty::FaultyStorage::new(operation);
         disk.crash_at_operation(operation);
         let found = |disk: &ledger::faulty::FaultyStorage| {
-            Member::found(disk.clone(), ledger::LedgerId([5; 16]), config(id), "n1", 1, 0)
+            Member::found(disk.clone(), ledger::LedgerId([5; 16]), config(id), &info("n1"), 1, 0)
         };
         if found(&disk).is_ok() {
             assert!(operation > 10, "{operation}");

@@ -87,6 +87,11 @@ pub enum LedgerError {
     CutPending { folder: PathBuf },
     #[error("`{}` has format {version}, written by a newer hustings; start that one", path.display())]
     NewerFormat { path: PathBuf, version: u8 },
+    #[error(
+        "entry {position} is of kind {}, which this version does not know; start the newer hustings that wrote it",
+        kind.0
+    )]
+    NewerEntry { position: Position, kind: crate::EntryKind },
     #[error("`{}` belongs to ledger {found}, not to {expected}", path.display())]
     OtherLedger { path: PathBuf, found: LedgerId, expected: LedgerId },
     #[error("`{}` is not a segment of a ledger; move it out of the folder", path.display())]

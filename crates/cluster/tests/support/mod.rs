@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use cluster::{
-    Change, CoreConfig, Input, LogEntry, Member, MemberConfig, Message, NodeId, Refused, Role, Seat, Turn,
+    Change, CoreConfig, Input, LogEntry, Member, MemberConfig, Message, NodeId, NodeInfo, Refused, Role,
+    Seat, Turn,
 };
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _, Position, Scan as _, Threads};
@@ -19,6 +20,11 @@ const ELECTION_TICKS: usize = 20;
 /// A healed cluster commits again within as many ticks: a few elections, and a log sent to all.
 pub const HEAL_TICKS: u64 = 40 * ELECTION_TICKS as u64;
 const NODES_MAX: usize = 7;
+const KINDS: [(EntryKind, u32); 1] = [(EntryKind(1), 1)];
+
+fn info(address: &str) -> NodeInfo {
+    NodeInfo { address: address.into(), http_address: String::new(), version: 1 }
+}
 
 /// Steele, Lea and Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
 struct Random(u64);
@@ -153,7 +159,7 @@ impl World {
         };
         let storage = FaultyStorage::new(world.random.next());
         let config = world.config(NodeId(1));
-        let founder = Member::found(storage.clone(), LEDGER, config, "n1", 1, 0).unwrap();
+        let founder = Member::found(storage.clone(), LEDGER, config, &info("n1"), 1, 0).unwrap();
         world.nodes.insert(NodeId(1), Node::up(storage, founder, 0));
         let size = if world.random.one_in(2) { 3 } else { 5 };
         world.run_until("the cluster is formed", |world| {
@@ -173,7 +179,7 @@ impl World {
             threads: Threads::CallerOnly,
         };
         let seed = self.random.next();
-        let core = CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed };
+        let core = CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed, kinds: &KINDS };
         MemberConfig { core, options }
     }
 
@@ -404,9 +410,7 @@ impl World {
         let learner = self.members.iter().find(|(_, seat)| **seat == Seat::Learner).map(|(id, _)| *id);
         let change = match learner {
             Some(id) => Change::Promote(id),
-            None if self.members.len() < size => {
-                Change::Add { address: format!("n{}", self.members.len() + 1) }
-            }
+            None if self.members.len() < size => Change::Add(info(&format!("n{}", self.members.len() + 1))),
             None => return,
         };
         for id in self.ids() {
@@ -431,7 +435,7 @@ impl World {
         }
         let all: Vec<NodeId> = voters.iter().chain(&learners).copied().collect();
         let change = match self.random.below(3) {
-            0 if self.nodes.len() < NODES_MAX => Change::Add { address: format!("n{}", self.now) },
+            0 if self.nodes.len() < NODES_MAX => Change::Add(info(&format!("n{}", self.now))),
             1 if all.len() > 3 || voters.len() > 3 => match self.random.pick(&all) {
                 Some(id) if voters.len() > 2 || learners.contains(&id) => Change::Remove(id),
                 _ => return,

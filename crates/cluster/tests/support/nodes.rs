@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use cluster::{
-    Change, CoreConfig, Input, Member, MemberConfig, Message, NodeId, ReadAnswer, Refused, Role, Seat, Turn,
+    Change, CoreConfig, Input, Member, MemberConfig, Message, NodeId, NodeInfo, ReadAnswer, Refused, Role,
+    Seat, Turn,
 };
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _};
 
 pub const VOTE: EntryKind = EntryKind(1);
+/// Came with version 2.
+pub const NEWER: EntryKind = EntryKind(9);
 pub const ELECTION_TICKS: usize = 20;
 
 /// Members on a network that loses nothing.
@@ -26,7 +29,8 @@ pub struct Nodes {
 impl Nodes {
     pub fn formed(size: usize) -> Self {
         let disk = FaultyStorage::new(1);
-        let founder = Member::found(disk.clone(), LedgerId([5; 16]), config(NodeId(1)), "n1", 1, 0).unwrap();
+        let founder =
+            Member::found(disk.clone(), LedgerId([5; 16]), config(NodeId(1)), &info("n1"), 1, 0).unwrap();
         let mut nodes = Self {
             disks: [(NodeId(1), disk)].into(),
             up: [(NodeId(1), founder)].into(),
@@ -42,7 +46,7 @@ impl Nodes {
             let learner = membership.with_seat(Seat::Learner).next();
             let change = match learner {
                 Some(id) => Change::Promote(id),
-                None if membership.members().count() < size => Change::Add { address: "n".into() },
+                None if membership.members().count() < size => Change::Add(info("n")),
                 None => return nodes,
             };
             if let Some(id) = learner
@@ -147,7 +151,17 @@ impl Nodes {
 
 pub fn config(id: NodeId) -> MemberConfig {
     MemberConfig {
-        core: CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed: id.0 },
+        core: CoreConfig {
+            id,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: 4,
+            seed: id.0,
+            kinds: &[(VOTE, 1), (NEWER, 2)],
+        },
         options: LedgerOptions { threads: ledger::Threads::CallerOnly, ..LedgerOptions::STANDARD },
     }
+}
+
+pub fn info(address: &str) -> NodeInfo {
+    NodeInfo { address: address.into(), http_address: format!("http://{address}"), version: 1 }
 }
