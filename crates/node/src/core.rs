@@ -141,6 +141,8 @@ pub enum SubmitError {
     Overloaded { retry_after_seconds: u32 },
     #[error("the server's disk is full; the ballot was not recorded; try again later")]
     StorageFull,
+    #[error("it is not known yet whether this was recorded; ask again with the same idempotency key")]
+    NotKnownYet,
     #[error("the server is stopping; the ballot was not recorded; try again with the same idempotency key")]
     Stopping,
     #[error("the server could not read its own records; try again with the same idempotency key")]
@@ -155,6 +157,7 @@ impl SubmitError {
             SubmitError::IdempotencyKeyReused => "idempotency_key_reused",
             SubmitError::Overloaded { .. } => "overloaded",
             SubmitError::StorageFull => "storage_full",
+            SubmitError::NotKnownYet => "not_known_yet",
             SubmitError::Stopping => "stopping",
             SubmitError::Unreadable => "internal",
         }
@@ -233,6 +236,8 @@ pub struct Effects<T> {
     pub checkpoints: Vec<(ElectionIndex, String)>,
     pub feed: Vec<FeedItem>,
     pub answers: Vec<(T, Answer)>,
+    /// Parcels that are through, each with the lines that were not proposed, if any.
+    pub returned: Vec<(u64, Vec<(u32, Returned)>)>,
 }
 
 impl<T> Effects<T> {
@@ -245,6 +250,7 @@ impl<T> Effects<T> {
             checkpoints: Vec::new(),
             feed: Vec::new(),
             answers: Vec::new(),
+            returned: Vec::new(),
         }
     }
 }
@@ -267,6 +273,66 @@ pub enum Event<T> {
     Committed(Position),
     /// The proposal found no room; nothing of it is in the log.
     Full,
+    /// In a cluster: time passes for who does not propose.
+    Clock(ClockReading),
+    /// In a cluster, for the leader: ballots to be put in order. Who sent them sees in the log what became of them; only
+    /// what is refused beforehand comes back, as [`Effects::returned`].
+    Parcel {
+        number: u64,
+        chunk: PreparedChunk,
+    },
+    /// In a cluster, for the leader: an officer's act to be put in order.
+    Order(Hlc, Box<OfficerCommand>),
+    /// In a cluster: the proposal is on its way; who waits for its ballots is elsewhere.
+    Proposed,
+    /// In a cluster: what became of the proposal is known, so that the next one may be made.
+    Settled,
+    /// In a cluster: this node does not lead any more; nothing is left to be put in order.
+    Deposed,
+}
+
+/// Why ballots of a parcel were not proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// The leader's state refuses them.
+    Refused,
+    /// The leader's disk is full.
+    Full,
+    /// The node does not lead, or not yet; nothing was done.
+    NotLeading,
+}
+
+/// Who waits on this node for what an entry brings. For a log that others write, too.
+pub trait Claims<T> {
+    /// The ballot with this leaf, which is not asked for again.
+    fn ballot(&mut self, leaf: &Hash) -> Option<Claim<T>>;
+    /// The act with this stamp.
+    fn act(&mut self, stamp: Hlc, command: &OfficerCommand) -> Option<T>;
+}
+
+/// Where a ballot's answer goes.
+#[derive(Debug)]
+pub enum Claim<T> {
+    Cast(T),
+    /// A line of a chunk that [`Core::hold_chunk`] keeps.
+    Line {
+        slot: usize,
+        line: u32,
+    },
+}
+
+/// Nobody waits for anything.
+#[derive(Debug)]
+pub struct NoClaims;
+
+impl<T> Claims<T> for NoClaims {
+    fn ballot(&mut self, _: &Hash) -> Option<Claim<T>> {
+        None
+    }
+
+    fn act(&mut self, _: Hlc, _: &OfficerCommand) -> Option<T> {
+        None
+    }
 }
 
 /// One election's tree.
@@ -315,10 +381,16 @@ enum Item<T> {
 
 struct ChunkProgress<T> {
     chunk: PreparedChunk,
-    ticket: Option<T>,
-    answers: Vec<Option<BulkAnswer>>,
+    owner: ChunkOwner<T>,
     next_line: usize,
     unanswered: usize,
+}
+
+enum ChunkOwner<T> {
+    /// Somebody here waits for an answer a line.
+    Here { ticket: T, answers: Vec<Option<BulkAnswer>> },
+    /// A parcel: only what is returned matters.
+    Parcel { number: u64, returned: Vec<(u32, Returned)> },
 }
 
 struct InFlight<T> {
@@ -459,19 +531,54 @@ impl<T> Core<T> {
                 self.make_checkpoints(effects);
             }
             Event::Full => self.full(effects),
+            Event::Clock(clock) => {
+                self.clock = clock;
+                self.make_checkpoints(effects);
+            }
+            Event::Parcel { number, chunk } => {
+                if chunk.ballots.is_empty() {
+                    effects.returned.push((number, Vec::new()));
+                    return;
+                }
+                let slot = self.keep_chunk(chunk, ChunkOwner::Parcel { number, returned: Vec::new() });
+                self.waiting.push_back(Waiting::Chunk(slot));
+            }
+            Event::Order(stamp, command) => {
+                self.hlc = self.hlc.max(stamp);
+                self.waiting.push_back(Waiting::Officer(stamp, command, None));
+            }
+            Event::Proposed => self.proposed(effects),
+            Event::Settled => {
+                self.spare = self.in_flight.take().map(|batch| batch.payload).unwrap_or_default()
+            }
+            Event::Deposed => self.deposed(),
         }
     }
 
     fn take_chunk(&mut self, chunk: PreparedChunk, ticket: T, effects: &mut Effects<T>) {
-        let lines = chunk.ballots.len();
-        if lines == 0 {
+        if chunk.ballots.is_empty() {
             effects.answers.push((ticket, Answer::Chunk(Vec::new())));
             return;
         }
+        let slot = self.hold_chunk(chunk, ticket);
+        self.waiting.push_back(Waiting::Chunk(slot));
+    }
+
+    /// Keeps a chunk whose lines are answered one by one; returns its slot. In a cluster they come back through
+    /// [`Claims`], or are answered by [`answer_line`](Self::answer_line).
+    ///
+    /// # Panics
+    /// If it has no lines.
+    pub fn hold_chunk(&mut self, chunk: PreparedChunk, ticket: T) -> usize {
+        let answers = chunk.ballots.iter().map(|_| None).collect();
+        self.keep_chunk(chunk, ChunkOwner::Here { ticket, answers })
+    }
+
+    fn keep_chunk(&mut self, chunk: PreparedChunk, owner: ChunkOwner<T>) -> usize {
+        assert!(!chunk.ballots.is_empty(), "a chunk without lines is answered at once");
         self.hlc = chunk.ballots.iter().map(|ballot| ballot.stamp).fold(self.hlc, Hlc::max);
-        let answers = (0..lines).map(|_| None).collect();
-        let progress =
-            ChunkProgress { chunk, ticket: Some(ticket), answers, next_line: 0, unanswered: lines };
+        let unanswered = chunk.ballots.len();
+        let progress = ChunkProgress { chunk, owner, next_line: 0, unanswered };
         let slot = match self.chunks.iter().position(Option::is_none) {
             Some(slot) => slot,
             None => {
@@ -480,7 +587,61 @@ impl<T> Core<T> {
             }
         };
         self.chunks[slot] = Some(progress);
-        self.waiting.push_back(Waiting::Chunk(slot));
+        slot
+    }
+
+    /// A chunk that is held.
+    ///
+    /// # Panics
+    /// If the slot is empty.
+    pub fn held_chunk(&self, slot: usize) -> &PreparedChunk {
+        &self.chunks[slot].as_ref().expect("a chunk stays until it is answered").chunk
+    }
+
+    /// Answers one line of a chunk that is held.
+    pub fn answer_line(&mut self, slot: usize, line: u32, answer: BulkAnswer, effects: &mut Effects<T>) {
+        let progress = self.chunks[slot].as_mut().expect("a chunk stays until it is answered");
+        progress.answer(line as usize, answer);
+        self.finish_chunk(slot, effects);
+    }
+
+    /// Stamps seen elsewhere: later ones here are greater.
+    pub fn note_stamp(&mut self, stamp: Hlc) {
+        self.hlc = self.hlc.max(stamp);
+    }
+
+    /// The proposal's items are let go: who waits for them finds them in the log.
+    fn proposed(&mut self, effects: &mut Effects<T>) {
+        let Some(batch) = &mut self.in_flight else { return };
+        let items = std::mem::take(&mut batch.items);
+        for item in items {
+            if let Item::Line { chunk, .. } = item {
+                let progress = self.chunks[chunk].as_mut().expect("a chunk stays until it is through");
+                progress.unanswered -= 1;
+                self.finish_chunk(chunk, effects);
+            }
+        }
+    }
+
+    fn deposed(&mut self) {
+        self.waiting.clear();
+        if let Some(batch) = self.in_flight.take() {
+            self.spare = batch.payload;
+        }
+        for slot in &mut self.chunks {
+            if matches!(slot, Some(ChunkProgress { owner: ChunkOwner::Parcel { .. }, .. })) {
+                *slot = None;
+            }
+        }
+        self.note_draws();
+    }
+
+    /// Lots that wait to be drawn by the server.
+    fn note_draws(&mut self) {
+        let waits = |election: &&election::Election| {
+            election.state == ElectionState::Closed && election.needs_draw() && has_server_draw(election)
+        };
+        self.draws = self.state.elections().iter().filter(waits).map(|election| election.index).collect();
     }
 
     fn flush(&mut self, clock: ClockReading, effects: &mut Effects<T>) {
@@ -552,10 +713,7 @@ impl<T> Core<T> {
                         tag: ballot.tag,
                     });
                 }
-                Err(rejection) => {
-                    let refused = repeat_of(progress, line);
-                    progress.answer(line, bulk_refusal(rejection, refused));
-                }
+                Err(rejection) => progress.refuse(line, rejection),
             }
         }
         self.finish_chunk(slot, effects);
@@ -651,13 +809,20 @@ impl<T> Core<T> {
                 Item::Officer(None) | Item::Replayed { .. } => {}
                 Item::Line { chunk, line, .. } => {
                     let progress = self.chunks[chunk].as_mut().expect("a chunk stays until it is answered");
-                    progress.answer(line as usize, BulkAnswer::Refused(SubmitError::StorageFull));
+                    match &mut progress.owner {
+                        ChunkOwner::Here { .. } => {
+                            progress.answer(line as usize, BulkAnswer::Refused(SubmitError::StorageFull));
+                        }
+                        ChunkOwner::Parcel { returned, .. } => {
+                            returned.push((line, Returned::Full));
+                            progress.unanswered -= 1;
+                        }
+                    }
                     self.finish_chunk(chunk, effects);
                 }
             }
         }
-        let waits = |election: &&election::Election| election.needs_draw() && has_server_draw(election);
-        self.draws = self.state.elections().iter().filter(waits).map(|election| election.index).collect();
+        self.note_draws();
         self.spare = batch.payload;
     }
 
@@ -693,6 +858,19 @@ impl<T> Core<T> {
         leaves: &[Hash],
         effects: &mut Effects<T>,
     ) -> Result<(), BatchError> {
+        self.take(position, payload, leaves, &mut NoClaims, effects)
+    }
+
+    /// Applies a committed entry that any node may have written, and answers those here who wait for what is in it.
+    /// Checkpoints are left to the next [`Event::Clock`] or [`Event::Flush`].
+    pub fn take(
+        &mut self,
+        position: Position,
+        payload: &[u8],
+        leaves: &[Hash],
+        claims: &mut impl Claims<T>,
+        effects: &mut Effects<T>,
+    ) -> Result<(), BatchError> {
         visit_casts(payload, |Cast { election, number, opening }| {
             if let Some(tag) = opening.get(52..68).and_then(|tag| tag.try_into().ok()) {
                 self.state.touch(election, &Voter { tag: VoterTag(tag), number });
@@ -703,12 +881,19 @@ impl<T> Core<T> {
         for logged in Batch::new(payload) {
             let logged = logged?;
             self.hlc = self.hlc.max(logged.stamp);
-            let item = match logged.command {
-                Command::Cast(_) => leaves.next().map(|leaf| Item::Replayed { leaf: *leaf }),
-                Command::Officer(_) => None,
+            let item = match &logged.command {
+                Command::Cast(_) => leaves.next().map(|leaf| match claims.ballot(leaf) {
+                    Some(Claim::Cast(ticket)) => Item::Cast { ticket, leaf: *leaf },
+                    Some(Claim::Line { slot, line }) => Item::Line { chunk: slot, line, leaf: *leaf },
+                    None => Item::Replayed { leaf: *leaf },
+                }),
+                Command::Officer(command) => {
+                    claims.act(logged.stamp, command).map(|ticket| Item::Officer(Some(ticket)))
+                }
             };
             self.apply_one(position, logged, item, &mut pending, effects);
         }
+        self.answer_pending(pending, effects);
         Ok(())
     }
 
@@ -852,8 +1037,7 @@ impl<T> Core<T> {
             }
             Some(Item::Line { chunk, line, .. }) => {
                 let progress = self.chunks[chunk].as_mut().expect("a chunk stays until it is answered");
-                let refused = repeat_of(progress, line as usize);
-                progress.answer(line as usize, bulk_refusal(rejection, refused));
+                progress.refuse(line as usize, rejection);
                 self.finish_chunk(chunk, effects);
             }
             _ => {}
@@ -1013,19 +1197,40 @@ impl<T> Core<T> {
             return;
         }
         let progress = self.chunks[slot].take().expect("it was there a line above");
-        let answers =
-            progress.answers.into_iter().map(|answer| answer.expect("every line is answered")).collect();
-        let ticket = progress.ticket.expect("a chunk is answered once");
-        effects.answers.push((ticket, Answer::Chunk(answers)));
+        match progress.owner {
+            ChunkOwner::Here { ticket, answers } => {
+                let answers = answers.into_iter().map(|answer| answer.expect("every line is answered"));
+                effects.answers.push((ticket, Answer::Chunk(answers.collect())));
+            }
+            ChunkOwner::Parcel { number, returned } => effects.returned.push((number, returned)),
+        }
     }
 }
 
 impl<T> ChunkProgress<T> {
+    /// # Panics
+    /// If the line has an answer, or nobody here waits for one.
     fn answer(&mut self, line: usize, answer: BulkAnswer) {
-        let slot = &mut self.answers[line];
+        let ChunkOwner::Here { answers, .. } = &mut self.owner else {
+            panic!("a parcel's lines have no answers")
+        };
+        let slot = &mut answers[line];
         assert!(slot.is_none(), "a line is answered once");
         *slot = Some(answer);
         self.unanswered -= 1;
+    }
+
+    fn refuse(&mut self, line: usize, rejection: Rejection) {
+        match &mut self.owner {
+            ChunkOwner::Here { .. } => {
+                let refused = repeat_of(self, line);
+                self.answer(line, bulk_refusal(rejection, refused));
+            }
+            ChunkOwner::Parcel { returned, .. } => {
+                returned.push((u32::try_from(line).expect("chunks are limited"), Returned::Refused));
+                self.unanswered -= 1;
+            }
+        }
     }
 }
 
@@ -1069,9 +1274,9 @@ impl<T> WindowItem<T> {
 }
 
 /// A refused ballot, as much as a look at the voter's entry needs.
-struct Refused {
-    election: ElectionIndex,
-    opening: Vec<u8>,
+pub(crate) struct Refused {
+    pub election: ElectionIndex,
+    pub opening: Vec<u8>,
 }
 
 impl From<PreparedBallot> for Refused {
@@ -1108,14 +1313,14 @@ fn may_be_repeat(rejection: Rejection, refused: Refused) -> Result<Repeat, Rejec
     }
 }
 
-fn refuse(rejection: Rejection, refused: Refused) -> Answer {
+pub(crate) fn refuse(rejection: Rejection, refused: Refused) -> Answer {
     match may_be_repeat(rejection, refused) {
         Ok(repeat) => Answer::Repeated(Box::new(repeat)),
         Err(rejection) => Answer::Refused(SubmitError::Rejected(rejection)),
     }
 }
 
-fn bulk_refusal(rejection: Rejection, refused: Refused) -> BulkAnswer {
+pub(crate) fn bulk_refusal(rejection: Rejection, refused: Refused) -> BulkAnswer {
     match may_be_repeat(rejection, refused) {
         Ok(repeat) => BulkAnswer::Repeated(Box::new(repeat)),
         Err(rejection) => BulkAnswer::Refused(SubmitError::Rejected(rejection)),

@@ -123,6 +123,8 @@ codes! {
         "Wait the seconds of `Retry-After`, then send the same request again. It was not counted."
     STORAGE_FULL "storage_full" 503 "The server cannot store more at the moment"
         "The ballot was not counted. Votes are taken again when there is space; reading goes on."
+    NOT_KNOWN_YET "not_known_yet" 503 "It is not known yet whether this was recorded"
+        "Send the same request again with the same idempotency key: it counts once, and the answer is the truth."
     STOPPING "stopping" 503 "The server is stopping"
         "The ballot was not counted. Send the same request again in a few seconds."
 }

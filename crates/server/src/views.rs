@@ -83,6 +83,7 @@ pub fn refusal(error: &SubmitError) -> Problem {
         SubmitError::Rejected(rejected) => rejection(rejected),
         SubmitError::Overloaded { retry_after_seconds } => problem.retry_after(*retry_after_seconds),
         SubmitError::StorageFull => problem.retry_after(10),
+        SubmitError::NotKnownYet => problem.retry_after(1),
         SubmitError::Stopping => problem.retry_after(5),
         SubmitError::IdempotencyKeyReused => problem.at("Idempotency-Key"),
         SubmitError::Unreadable => Problem::plain(&problem::INTERNAL),
