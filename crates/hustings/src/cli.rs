@@ -110,6 +110,10 @@ to continue the one before; the notes stay in DIR as evidence. Exit code 1: two 
     #[command(subcommand)]
     Picture(PictureCommand),
 
+    /// Several servers that keep one ledger: who they are, and what an operator does with them
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+
     /// How a server is: log, queue, clock, storage
     Status,
 
@@ -575,6 +579,46 @@ pub struct RoomScreenArgs {
     /// Which election, for `election` and `results`
     #[arg(value_name = "SLUG")]
     pub election: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Who leads, how many servers can be lost, how far each has come, what is wrong and what to do
+    #[command(after_help = "\
+Any server of the cluster answers. What is wrong is shown with the officer token, or on the server's own machine.
+Exit code 1: something is wrong that an operator should look at.
+
+Examples:
+  hustings cluster status
+  hustings --server http://192.168.1.21:8700 --json cluster status")]
+    Status,
+    /// The servers: number, role, address
+    Members,
+    /// What a new machine needs to join: checks the cluster, and prints the command to run there
+    #[command(after_help = "\
+Changes nothing. The new server joins by itself once it is started: it gets the log first, as a learner, and counts
+when it has caught up.
+
+Example: hustings cluster add")]
+    Add,
+    /// Let a learner count towards the majority (a server that has caught up is promoted by itself)
+    Promote(NodeArg),
+    /// Take a server out for good; it does not come back under its number
+    #[command(after_help = "Example: hustings cluster remove 2")]
+    Remove(NodeArg),
+    /// Let another server lead, within a moment and without a lost vote
+    #[command(after_help = "Example: hustings cluster transfer 3")]
+    Transfer(NodeArg),
+    /// Make a server ready to be stopped: it hands over, and leads no more until it is started again
+    #[command(after_help = "Example: hustings cluster drain 1")]
+    Drain(NodeArg),
+}
+
+#[derive(Debug, Args)]
+pub struct NodeArg {
+    /// Number of the server, as `cluster members` shows it
+    #[arg(value_name = "NODE")]
+    pub node: u64,
 }
 
 #[derive(Debug, Subcommand)]

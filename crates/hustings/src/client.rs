@@ -374,6 +374,7 @@ fn refusal(status: StatusCode, body: &str, retry_after: Option<&str>) -> Failure
             false => failure,
         };
     };
+    let exit = if code == "not_known_yet" { Exit::NotKnown } else { exit };
     let title = problem["title"].as_str().unwrap_or(code);
     let detail = problem["detail"].as_str().filter(|detail| !detail.is_empty()).unwrap_or(title);
     let message = match problem["field"].as_str() {
@@ -387,6 +388,11 @@ fn refusal(status: StatusCode, body: &str, retry_after: Option<&str>) -> Failure
              --officer-token-file. The server printed it at its first start.",
         ),
         ("election_not_open", _) => failure.hint("An officer opens it with `hustings election open SLUG`."),
+        ("not_a_cluster", _) => {
+            failure.hint("The guide's operator page says how three servers become one: serve --cluster NAME.")
+        }
+        ("unknown_node", _) => failure.hint("`hustings cluster members` shows who belongs to it."),
+        ("not_known_yet", _) => failure.hint("Ask again with the same idempotency key: it counts once."),
         ("no_such_election", _) => failure.hint("`hustings election list` shows what there is."),
         (_, Some(seconds)) => failure.hint(format!("Try again in {seconds} s.")),
         _ => failure,
@@ -427,6 +433,14 @@ mod tests {
         let failure = refusal(StatusCode::SERVICE_UNAVAILABLE, body, Some("2"));
         assert_eq!(failure.exit, Exit::Unavailable);
         assert_eq!(failure.hint.as_deref(), Some("Try again in 2 s."));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_has_an_exit_code_of_its_own() {
+        let body = r#"{"code":"not_known_yet","title":"Not known yet","detail":"it is not known yet"}"#;
+        let failure = refusal(StatusCode::SERVICE_UNAVAILABLE, body, Some("1"));
+        assert_eq!(failure.exit, Exit::NotKnown);
+        assert_eq!(failure.hint.as_deref(), Some("Ask again with the same idempotency key: it counts once."));
     }
 
     #[test]

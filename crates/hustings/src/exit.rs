@@ -17,6 +17,7 @@ use crate::output::note;
 /// | 69   | `Unavailable` | a service cannot be given now: port taken, folder in use, server overloaded or full |
 /// | 70   | `Internal`    | a fault of the program itself |
 /// | 74   | `Io`          | the disk failed: read, write or sync; a server ends at once with this |
+/// | 75   | `NotKnown`    | it is not known yet whether it was recorded; the same request again tells |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok = 0,
@@ -28,6 +29,7 @@ pub enum Exit {
     Unavailable = 69,
     Internal = 70,
     Io = 74,
+    NotKnown = 75,
 }
 
 /// The table above for `hustings --help`.
@@ -41,7 +43,8 @@ Exit codes:
    5  data damaged: a ledger, a backup or an answer
   69  not available now: port taken, folder in use, server overloaded or full
   70  a fault of the program itself
-  74  the disk failed; a server ends at once with this";
+  74  the disk failed; a server ends at once with this
+  75  it is not known yet whether it was recorded; the same command with the same key tells";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
@@ -152,6 +155,7 @@ mod tests {
             Exit::Unavailable,
             Exit::Internal,
             Exit::Io,
+            Exit::NotKnown,
         ] {
             let number = format!("{:>4}  ", exit as u8);
             assert!(EXIT_CODES_HELP.contains(&number), "{number} is not in the help");

@@ -67,6 +67,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Room(RoomCommand::Unlock(args)) => commands::room::unlock(args, &client()?, form),
         Command::Room(RoomCommand::Remove(args)) => commands::room::remove(args, &client()?, form),
         Command::Picture(PictureCommand::Add(args)) => commands::picture::add(args, &client()?, form),
+        Command::Cluster(command) => commands::cluster::run(command, &client()?, form),
         Command::Status => commands::status::show(&client()?, form),
         Command::Clock(ClockCommand::Confirm) => commands::status::confirm_clock(&client()?, form),
         Command::Config(ConfigCommand::Show(args)) => commands::config::show(args, innermost(matches), form),

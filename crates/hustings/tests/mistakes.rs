@@ -30,12 +30,13 @@ fn what_a_command_needs_is_said_before_anything_is_sent() {
         (&["election", "reveal"][..], "<SLUG>"),
         (&["election", "run-off"], "<SLUG>"),
         (&["room", "lock"], "<CODE>"),
+        (&["cluster", "remove"], "<NODE>"),
         (&["room", "remove", "ABC234"], "<SLUG>"),
     ] {
         let ran = run(hustings().args(args));
         assert!(ran.code == 2 && ran.stderr.contains(needed), "{ran:#?}");
     }
-    for args in [["election", "hide"], ["election", "run-off"], ["room", "unlock"], ["room", "remove"]] {
+    for args in [["election", "hide"], ["election", "run-off"], ["room", "unlock"], ["cluster", "add"]] {
         let help = run(hustings().args(args).arg("--help")).ok().stdout;
         assert!(help.contains("Usage: hustings"), "{help}");
     }

@@ -749,3 +749,21 @@ fn a_server_that_is_not_ready_to_stop_twice_stops_once() {
     std::thread::sleep(Duration::from_millis(1));
     assert!(server.wait().success());
 }
+
+#[test]
+fn a_server_alone_is_shown_as_a_cluster_of_itself_and_changes_nothing() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("data"));
+    let address = format!("http://127.0.0.1:{}", server.port());
+    let status = server.run(&["cluster", "status"]).ok();
+    assert!(status.stdout.contains("one server, no cluster: server 1 leads"), "{status:#?}");
+    let members = server.run(&["--json", "cluster", "members"]).ok().json();
+    assert_eq!((&members[0]["id"], &members[0]["address"]), (&json!(1), &json!(address)));
+    for args in [&["cluster", "add"][..], &["cluster", "drain", "1"], &["cluster", "transfer", "2"]] {
+        let refused = server.run(args);
+        assert_eq!((refused.code, refused.stderr.contains("(not_a_cluster)")), (4, true), "{refused:#?}");
+    }
+    let odd = server.run(&["cluster", "remove", "two"]);
+    assert_eq!((odd.code, odd.stderr.contains("<NODE>")), (2, true), "{odd:#?}");
+    assert!(server.stop().success());
+}

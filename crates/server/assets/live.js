@@ -261,13 +261,15 @@ function sendInPlace(form) {
       const body = new URLSearchParams(new FormData(form));
       const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(20_000) });
       const seconds = Number(response.headers.get("retry-after")) || 0;
-      if (seconds && tries++ < 5) {
-        say(fill(texts.busy, { seconds }));
+      const page = await response.text();
+      const isUnknown = page.includes("data-not-known>");
+      if (seconds && tries++ < (isUnknown ? 15 : 5)) {
+        say(fill(isUnknown ? texts.notKnown : texts.busy, { seconds }));
         setTimeout(send, seconds * 1000 + Math.random() * 1000);
       } else if (response.redirected) {
         location.assign(response.url);
       } else {
-        become(await response.text());
+        become(page);
         scrollTo(0, 0);
         document.querySelector("main").focus();
       }

@@ -51,6 +51,8 @@ codes! {
         "Check the name in the address; `GET /api/v1/elections` lists them."
     NO_SUCH_ROOM "no_such_room" 404 "There is no room with this code"
         "Check the code: letters and digits, case does not matter."
+    UNKNOWN_NODE "unknown_node" 404 "No such node belongs to this cluster"
+        "`GET /api/v1/cluster` lists the nodes. One that left does not come back under its number."
     NO_SUCH_LEAF "no_such_leaf" 404 "The tree has no such leaf, tile or size"
         "Sizes and indexes go up to the `size` of the newest checkpoint."
     METHOD_NOT_ALLOWED "method_not_allowed" 405 "This address does not take that method"
@@ -81,6 +83,10 @@ codes! {
         "Start another server for new elections; `config show` prints the limits."
     TOO_MANY_PICTURES "too_many_pictures" 409 "The server holds as many pictures as it may"
         "Make the picture smaller, or raise `limits.pictures_bytes_total_max`; `config show` prints the limits."
+    NOT_A_CLUSTER "not_a_cluster" 409 "This server keeps its ledger alone"
+        "Start servers with `--cluster` to have others beside it; a lone server has nothing to hand over."
+    CLUSTER_REFUSED "cluster_refused" 409 "The cluster does not do that now"
+        "`detail` says why, such as a node that is not caught up, or one that cannot be spared."
     CLOCK_ALARM "clock_alarm" 409 "The server's clock made a step and waits to be confirmed"
         "Look at the clock of the machine, then `POST /api/v1/clock/confirm`."
     BODY_TOO_LARGE "body_too_large" 413 "The body is larger than allowed"
@@ -124,7 +130,9 @@ codes! {
     STORAGE_FULL "storage_full" 503 "The server cannot store more at the moment"
         "The ballot was not counted. Votes are taken again when there is space; reading goes on."
     NOT_KNOWN_YET "not_known_yet" 503 "It is not known yet whether this was recorded"
-        "Send the same request again with the same idempotency key: it counts once, and the answer is the truth."
+        "Send the same request again with the same idempotency key: it counts once, and the answer is the truth then. After a request to the cluster, look at its members first."
+    NO_LEADER "no_leader" 503 "No server of the cluster leads at present"
+        "Wait the seconds of `Retry-After`, then send the same request again. A ballot refused so was not counted."
     STOPPING "stopping" 503 "The server is stopping"
         "The ballot was not counted. Send the same request again in a few seconds."
 }
@@ -256,8 +264,8 @@ pub fn markdown() -> String {
          ```\n\n\
          Programs branch on `code`, which never changes its meaning; `title` and `detail` are for people and may be reworded.\n\
          `field` names the member, query parameter or header at fault where there is one. A ballot that was answered with\n\
-         any of these was not counted by that request; the same request may be sent again, best with the same\n\
-         `Idempotency-Key`.\n\n\
+         any of these was not counted by that request, but for `not_known_yet`, where only asking again tells; the same\n\
+         request may be sent again, best with the same `Idempotency-Key`.\n\n\
          This page is written from the table in `crates/server/src/problem.rs`, and a test holds them equal.\n\n\
          | code | status | meaning | what to do |\n|---|---|---|---|\n",
     );

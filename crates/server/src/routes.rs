@@ -1,7 +1,7 @@
 //! Every address of the server: one table, from which the router is built and with which the OpenAPI file is
 //! compared.
 
-use crate::api::{bulk, elections, evidence, operations, pictures, rooms};
+use crate::api::{bulk, cluster, elections, evidence, operations, pictures, rooms};
 use crate::app::App;
 use crate::input::Input;
 use crate::problem::{self, Problem};
@@ -85,6 +85,11 @@ pub const ROUTES: &[Route] = routes! {
     api post "/api/v1/pictures" pictures::add;
     api get "/api/v1/status" operations::status;
     api post "/api/v1/clock/confirm" operations::confirm_clock;
+    api get "/api/v1/cluster" cluster::show;
+    api post "/api/v1/cluster/promote" cluster::promote;
+    api post "/api/v1/cluster/remove" cluster::remove;
+    api post "/api/v1/cluster/transfer" cluster::transfer;
+    api post "/api/v1/cluster/drain" cluster::drain;
     api get "/openapi.json" operations::openapi;
     api get "/livez" operations::livez;
     api get "/readyz" operations::readyz;

@@ -10,6 +10,7 @@ use election::results::{ChoiceVotes, ContestResults, Eligible, GroupVotes, share
 use election::{Curtain, Results, Shown, Slug, UnixMillis};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
+use node::cluster_view::{ClusterView, LeaderChange, NodeRole, NodeView};
 use proof::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -326,6 +327,97 @@ pub struct RehearseRequest {
     /// The list of the rehearsal, where the election has one.
     #[serde(default)]
     pub voters: Option<serde_json::Value>,
+}
+
+/// `POST /api/v1/cluster/…`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterNodeRequest {
+    pub node: u64,
+}
+
+/// `GET /api/v1/cluster`. The members before `name` are a promise to programs of other projects.
+#[derive(Serialize)]
+pub struct ClusterBody {
+    pub leader: Option<u64>,
+    pub position: u64,
+    pub can_lose: Option<u64>,
+    pub nodes: Vec<ClusterNodeBody>,
+    pub name: Option<String>,
+    pub cluster: String,
+    pub this: u64,
+    pub term: u64,
+    pub at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elections: Option<Vec<LeaderChangeBody>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub troubles: Option<Vec<Value>>,
+}
+
+#[derive(Serialize)]
+pub struct ClusterNodeBody {
+    pub id: u64,
+    pub role: NodeRole,
+    pub address: String,
+    pub position: u64,
+    pub clock_offset_ms: i64,
+    pub clock_error_ms: Option<u64>,
+    pub heard_ms_ago: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<ClusterOperatorBody>,
+}
+
+/// What only operators see of a node.
+#[derive(Serialize)]
+pub struct ClusterOperatorBody {
+    pub node_address: Option<String>,
+    pub disk_free_bytes: Option<u64>,
+    pub version: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct LeaderChangeBody {
+    pub at: String,
+    pub term: u64,
+    pub leader: Option<u64>,
+}
+
+impl ClusterBody {
+    pub fn new(view: &ClusterView, is_operator: bool) -> Self {
+        let node = |node: &NodeView| ClusterNodeBody {
+            id: node.id,
+            role: node.role,
+            address: node.address.clone(),
+            position: node.position,
+            clock_offset_ms: node.clock_offset_ms,
+            clock_error_ms: node.clock_error_ms,
+            heard_ms_ago: node.heard_ms_ago,
+            operator: is_operator.then(|| ClusterOperatorBody {
+                node_address: node.node_address.clone(),
+                disk_free_bytes: node.disk_free_bytes,
+                version: node.version.clone(),
+            }),
+        };
+        let change = |change: &LeaderChange| LeaderChangeBody {
+            at: change.at.to_string(),
+            term: change.term,
+            leader: change.leader,
+        };
+        let trouble = |trouble| serde_json::to_value(trouble).expect("plain members always serialise");
+        Self {
+            leader: view.leader,
+            position: view.position,
+            can_lose: view.can_lose,
+            nodes: view.nodes.iter().map(node).collect(),
+            name: view.name.clone(),
+            cluster: view.cluster.clone(),
+            this: view.this,
+            term: view.term,
+            at: view.at.to_string(),
+            elections: is_operator.then(|| view.elections.iter().map(change).collect()),
+            troubles: is_operator.then(|| view.troubles.iter().map(trouble).collect()),
+        }
+    }
 }
 
 /// A body that must be empty, or an object without members.

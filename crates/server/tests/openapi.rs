@@ -224,9 +224,20 @@ fn answers_have_the_fields_that_the_file_says() {
         checker.check("POST", "/api/v1/pictures", &picture);
     }
     checker.check("POST", "/api/v1/clock/confirm", &site.officer_post("/api/v1/clock/confirm", json!({})));
-    for path in
-        ["/api/v1", "/api/v1/elections", "/api/v1/status", "/openapi.json", "/livez", "/readyz", "/metrics"]
-    {
+    for act in ["promote", "remove", "transfer", "drain"] {
+        let refused = site.officer_post(&format!("/api/v1/cluster/{act}"), json!({ "node": 1 }));
+        checker.check("POST", &format!("/api/v1/cluster/{act}"), &refused);
+    }
+    for path in [
+        "/api/v1",
+        "/api/v1/cluster",
+        "/api/v1/elections",
+        "/api/v1/status",
+        "/openapi.json",
+        "/livez",
+        "/readyz",
+        "/metrics",
+    ] {
         checker.check("GET", path, &site.get(path));
     }
     let unseen: Vec<String> = server::ROUTES

@@ -14,6 +14,9 @@ use crate::output::{Form, note};
 /// A ballot whose answer was lost is sent again, with its key, this many times.
 const ATTEMPTS_MAX: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// A cluster that cannot say yet is asked again this many times, a second apart: longer than it needs for a new leader.
+const UNKNOWN_MAX: u32 = 15;
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn run(args: VoteArgs, client: &Client, form: Form) -> Result<Exit> {
     let slug = &args.election_id;
@@ -42,19 +45,36 @@ pub fn run(args: VoteArgs, client: &Client, form: Form) -> Result<Exit> {
 /// Sends a ballot until there is an answer; the key makes every attempt the same ballot.
 fn cast(voter: &Client, slug: &str, body: &Value, key: &str) -> Result<Value> {
     let path = election_path(slug, "/ballots");
-    let mut attempt = 1;
+    let (mut lost, mut unknown) = (0, 0);
     loop {
         let error = match voter.post_with(&path, Some(body), &[("idempotency-key", key)]) {
             Ok(receipt) => return Ok(receipt),
             Err(error) => error,
         };
-        let is_lost =
-            error.downcast_ref::<Failure>().is_some_and(|failure| failure.exit == Exit::Unreachable);
-        if !is_lost || attempt == ATTEMPTS_MAX {
-            return Err(error);
+        match error.downcast_ref::<Failure>().map(|failure| failure.exit) {
+            Some(Exit::Unreachable) if lost + 1 < ATTEMPTS_MAX => {
+                lost += 1;
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Some(Exit::NotKnown) if unknown + 1 < UNKNOWN_MAX => {
+                unknown += 1;
+                std::thread::sleep(UNKNOWN_PAUSE);
+            }
+            Some(Exit::NotKnown) => return Err(not_known(error, key)),
+            _ => return Err(error),
         }
-        attempt += 1;
-        std::thread::sleep(RETRY_PAUSE);
+    }
+}
+
+/// The failure with the command that tells the truth later.
+fn not_known(error: anyhow::Error, key: &str) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) => {
+            let hint =
+                format!("Run the same command with --idempotency-key {key}: it counts once, and tells.");
+            failure.hint(hint).into()
+        }
+        Err(error) => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Handlers of `/api/v1`: wire types in, a question to the node, wire types out.
 
 pub mod bulk;
+pub mod cluster;
 pub mod elections;
 pub mod evidence;
 pub mod operations;

@@ -14,7 +14,7 @@ use crate::ballots::{cast_prepared, take_ballot};
 use crate::cookies::Purpose;
 use crate::input::{Form, Input};
 use crate::language::Texts;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Problem, Refused};
 use crate::views;
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ use election::answers::AnswerError;
 use election::definition::Contest;
 use election::{ElectionState, EncodedAnswers, GivenAnswer, GivenAnswers, IdempotencyKey, Voter};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderValue, RETRY_AFTER};
 use node::{ElectionHandle, ElectionView};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ struct ReviewPage<'a> {
     key: String,
     fields: Vec<(String, &'a str)>,
     answers: Vec<Answered<'a>>,
+    /// The cluster cannot say yet whether these answers were cast; the same form again tells.
+    is_unknown: bool,
 }
 
 struct Answered<'a> {
@@ -127,6 +129,10 @@ impl Step {
 
     /// The answers once more, or the ballot with what is wrong with them. `key`: under which they are cast.
     fn show_review(&self, who: &Voter, key: String) -> Response {
+        self.review_page(who, key, false)
+    }
+
+    fn review_page(&self, who: &Voter, key: String, is_unknown: bool) -> Response {
         if let Err(faults) = self.answers() {
             return self.ballot(who, Opened::Wrong(faults));
         }
@@ -158,8 +164,9 @@ impl Step {
             key,
             fields: fields.collect(),
             answers: answers.collect(),
+            is_unknown,
         };
-        page(StatusCode::OK, &review)
+        page(if is_unknown { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &review)
     }
 
     /// The marks of one contest; the empty value that stands for "leave this blank" is none.
@@ -308,19 +315,29 @@ pub async fn cast(input: Input) -> Page {
     };
     match outcome {
         Ok(_) => Ok(with_cookie(step.to_receipt(), Some(forget(&step.input, &step.election)))),
-        Err(problem) => refused(&step, problem),
+        Err(problem) => refused(&step, &shown.voter, problem),
     }
 }
 
 /// A ballot that was not taken: the page that says so, and what is the case instead.
-fn refused(step: &Step, problem: Problem) -> Page {
+fn refused(step: &Step, who: &Voter, problem: Problem) -> Page {
     count(|counters| counters.ballot_refused(problem.code));
     match problem.code.name {
         // Sent twice, or cast in another tab: the first one stands, and its receipt says so.
         "already_voted" => Ok(step.to_receipt()),
         "election_not_open" => step.not_open(),
+        "not_known_yet" => Ok(not_known(step, who, &problem)),
         _ => Err(Refusal::new(&step.input, problem)),
     }
+}
+
+/// The same form once more, under the same key: sent again it counts once, and its answer is the truth then.
+fn not_known(step: &Step, who: &Voter, problem: &Problem) -> Response {
+    let mut response = step.review_page(who, step.form.get("key").to_owned(), true);
+    let seconds = problem.retry_after_seconds.unwrap_or(1);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response.extensions_mut().insert(Refused(problem.code));
+    response
 }
 
 /// Begins a new session, so that another person can vote on this device. For trying out alone.

@@ -159,6 +159,8 @@ fn words_for_people(code: &str) -> Option<(&'static str, &'static str)> {
         "rate_limited" => ("problem-rate-limited", "problem-rate-limited-text"),
         "overloaded" => ("problem-overloaded", "problem-overloaded-text"),
         "storage_full" => ("problem-storage-full", "problem-storage-full-text"),
+        "no_leader" => ("problem-no-leader", "problem-no-leader-text"),
+        "not_known_yet" => ("not-known-title", "not-known-text"),
         "stopping" => ("problem-stopping", "problem-stopping-text"),
         "internal" => ("problem-internal", "problem-internal-text"),
         _ => return None,
