@@ -1,6 +1,6 @@
 //! One node's part in keeping the log: what happened goes in, what is to be done comes out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bytes::Bytes;
@@ -87,6 +87,8 @@ pub enum Input {
         epoch: u32,
         stamp: u64,
         payload: Bytes,
+        /// Is taken where the disks are nearly full, too, and worth the reserve of room: what ends a vote is.
+        urgent: bool,
     },
     /// For the leader: change who belongs to the cluster.
     Change {
@@ -110,6 +112,8 @@ pub struct Work {
     pub hard_state: Option<HardState>,
     /// To be appended and synced; the first one may replace others from its position on.
     pub entries: Vec<LogEntry>,
+    /// They are worth the reserve of room.
+    pub urgent: bool,
     /// Known to be committed, as far as it is in the log. Has to be on disk before an entry that changes the membership
     /// is: see [`Member::turn`](crate::Member::turn).
     pub known_committed: Position,
@@ -148,6 +152,8 @@ pub enum Refused {
     Overloaded,
     #[error("an entry of {bytes} bytes is over the limit of {max}")]
     TooLarge { bytes: usize, max: usize },
+    #[error("the disks of a majority, or the leader's own, are nearly full")]
+    DiskFull,
     #[error("node {node} runs version {has}, and does not know yet what came with version {needed}")]
     NotAllKnow { node: NodeId, has: u32, needed: u32 },
     #[error(transparent)]
@@ -171,8 +177,26 @@ pub struct Status {
     pub leader: Option<NodeId>,
     pub committed: Position,
     pub last: Position,
-    /// On the leader: what each member has synced, as far as is known.
-    pub progress: BTreeMap<NodeId, Position>,
+    /// Its disk is nearly full, or full: it leads only where no other can, and as a leader takes nothing but what is
+    /// urgent.
+    pub short_of_room: bool,
+    /// To whom this leader is handing over.
+    pub handing_over_to: Option<NodeId>,
+    /// On the leader: how many more voters may fail before nothing is committed any more, counting those as failed that
+    /// have not been heard of for an election timeout; `None` elsewhere, and where a majority has failed.
+    pub can_lose: Option<usize>,
+    /// On the leader: every member, as far as is known.
+    pub progress: BTreeMap<NodeId, Progress>,
+}
+
+/// What a leader knows of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// The last position on its disk.
+    pub synced: Position,
+    /// Ticks since its last message; 0 for the leader itself, `None` for never.
+    pub heard_ticks_ago: Option<u64>,
+    pub short_of_room: bool,
 }
 
 /// One node's part; see the crate's documentation.
@@ -193,6 +217,16 @@ pub struct Core<P: Past> {
     /// First half of every context of this start.
     read_nonce: u64,
     reads_begun: u64,
+    ticks: u64,
+    /// When each member was last heard.
+    heard: BTreeMap<NodeId, u64>,
+    short_of_room: bool,
+    /// Who said the same of itself.
+    others_short: BTreeSet<NodeId>,
+    /// Entries up to here are worth the reserve of room, those that are committed aside.
+    urgent_until: u64,
+    /// The tick of the last hand-over for want of room.
+    handed_over_at: u64,
     /// What did not come from the library.
     messages: Vec<Message>,
     answers: Vec<ReadAnswer>,
@@ -239,6 +273,12 @@ impl<P: Past> Core<P> {
             told_vote,
             read_nonce,
             reads_begun: 0,
+            ticks: 0,
+            heard: BTreeMap::new(),
+            short_of_room: false,
+            others_short: BTreeSet::new(),
+            urgent_until: 0,
+            handed_over_at: 0,
             messages: Vec::new(),
             answers: Vec::new(),
         };
@@ -258,7 +298,18 @@ impl<P: Past> Core<P> {
             StateRole::Follower => Role::Follower,
             StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
         };
-        let of_members = raft.prs().iter().map(|(id, progress)| (NodeId(*id), Position(progress.matched)));
+        let leads = role == Role::Leader;
+        let of_members = raft.prs().iter().map(|(id, progress)| {
+            let id = NodeId(*id);
+            (
+                id,
+                Progress {
+                    synced: Position(progress.matched),
+                    heard_ticks_ago: self.heard_ticks_ago(id),
+                    short_of_room: self.is_short_of_room(id),
+                },
+            )
+        });
         Status {
             id: self.id,
             role,
@@ -266,7 +317,65 @@ impl<P: Past> Core<P> {
             leader: self.leader(),
             committed: Position(raft.raft_log.committed),
             last: Position(raft.raft_log.last_index()),
-            progress: if role == Role::Leader { of_members.collect() } else { BTreeMap::new() },
+            short_of_room: self.short_of_room,
+            handing_over_to: raft.lead_transferee.map(NodeId),
+            can_lose: if leads { self.can_lose() } else { None },
+            progress: if leads { of_members.collect() } else { BTreeMap::new() },
+        }
+    }
+
+    fn heard_ticks_ago(&self, id: NodeId) -> Option<u64> {
+        if id == self.id {
+            return Some(0);
+        }
+        self.heard.get(&id).map(|heard| self.ticks - heard)
+    }
+
+    fn is_short_of_room(&self, id: NodeId) -> bool {
+        if id == self.id { self.short_of_room } else { self.others_short.contains(&id) }
+    }
+
+    fn is_heard(&self, id: NodeId) -> bool {
+        self.heard_ticks_ago(id).is_some_and(|ago| ago < self.election_ticks as u64)
+    }
+
+    /// How many voters over a majority fulfil `what`.
+    fn voters_to_spare(&self, what: impl Fn(NodeId) -> bool) -> Option<usize> {
+        let voters = self.membership.with_seat(Seat::Voter).count();
+        let fit = self.membership.with_seat(Seat::Voter).filter(|id| what(*id)).count();
+        fit.checked_sub(voters / 2 + 1)
+    }
+
+    /// Of the voters that are there, a majority has room, this node among them.
+    fn has_room(&self) -> bool {
+        let is_short = |id| self.is_heard(id) && self.is_short_of_room(id);
+        let some_short = self.membership.with_seat(Seat::Voter).any(is_short);
+        let enough = self.voters_to_spare(|id| self.is_heard(id) && !self.is_short_of_room(id));
+        !self.short_of_room && (!some_short || enough.is_some())
+    }
+
+    fn can_lose(&self) -> Option<usize> {
+        self.voters_to_spare(|id| self.is_heard(id))
+    }
+
+    /// Says whether this node's disk has room; what follows from it begins with the next tick.
+    pub fn set_short_of_room(&mut self, short: bool) {
+        if self.short_of_room != short {
+            self.short_of_room = short;
+            self.draw_timeout();
+        }
+    }
+
+    /// A leader without room lets the highest voter lead that has room and all that is committed.
+    fn hand_over_for_room(&mut self) {
+        let due = self.short_of_room && self.ticks - self.handed_over_at > self.election_ticks as u64;
+        if !due || !self.leads() || self.engine.raft.lead_transferee.is_some() {
+            return;
+        }
+        let fit = |id: &NodeId| !self.is_short_of_room(*id) && self.is_heard(*id) && self.is_up_to_date(*id);
+        if let Some(to) = self.membership.with_seat(Seat::Voter).filter(fit).last() {
+            self.handed_over_at = self.ticks;
+            self.engine.transfer_leader(to.0);
         }
     }
 
@@ -297,7 +406,9 @@ impl<P: Past> Core<P> {
                 self.hear(message);
                 Ok(())
             }
-            Input::Propose { kind, epoch, stamp, payload } => self.propose(kind, epoch, stamp, payload),
+            Input::Propose { kind, epoch, stamp, payload, urgent } => {
+                self.propose(kind, epoch, stamp, payload, urgent)
+            }
             Input::Change { change, epoch, stamp } => self.change(&change, epoch, stamp),
             Input::Transfer(to) => self.transfer(to),
             Input::Read(id) => self.read(self.id, id),
@@ -307,6 +418,8 @@ impl<P: Past> Core<P> {
     }
 
     fn tick(&mut self) {
+        self.ticks += 1;
+        self.hand_over_for_room();
         let before = self.engine.raft.election_elapsed;
         self.engine.tick();
         let stood = !self.leads() && self.engine.raft.election_elapsed <= before;
@@ -318,6 +431,15 @@ impl<P: Past> Core<P> {
     fn hear(&mut self, message: Message) {
         if message.to != self.id {
             return;
+        }
+        self.heard.insert(message.from, self.ticks);
+        match message.short_of_room {
+            true => self.others_short.insert(message.from),
+            false => self.others_short.remove(&message.from),
+        };
+        if message.urgent {
+            let last = message.index.saturating_add(message.entries.len() as u64);
+            self.urgent_until = self.urgent_until.max(last);
         }
         match message.kind {
             Kind::Read => {
@@ -335,7 +457,14 @@ impl<P: Past> Core<P> {
         }
     }
 
-    fn propose(&mut self, kind: EntryKind, epoch: u32, stamp: u64, payload: Bytes) -> Result<(), Refused> {
+    fn propose(
+        &mut self,
+        kind: EntryKind,
+        epoch: u32,
+        stamp: u64,
+        payload: Bytes,
+        urgent: bool,
+    ) -> Result<(), Refused> {
         let known = self.kinds.iter().find(|(known, _)| *known == kind);
         let (_, needed) = *known.expect("the kind of a proposal is one of the caller's own");
         self.check_leads()?;
@@ -346,8 +475,15 @@ impl<P: Past> Core<P> {
         if payload.len() > ENTRY_BYTES_MAX {
             return Err(Refused::TooLarge { bytes: payload.len(), max: ENTRY_BYTES_MAX });
         }
+        if !urgent && !self.has_room() {
+            return Err(Refused::DiskFull);
+        }
         let (context, data) = engine::proposal(kind, epoch, stamp, payload);
-        self.append(Entry { context: context.into(), data, ..Entry::default() })
+        self.append(Entry { context: context.into(), data, ..Entry::default() })?;
+        if urgent {
+            self.urgent_until = self.engine.raft.raft_log.last_index();
+        }
+        Ok(())
     }
 
     fn append(&mut self, entry: Entry) -> Result<(), Refused> {
@@ -440,6 +576,8 @@ impl<P: Past> Core<P> {
             committed: position.0,
             committed_term: 0,
             reject: false,
+            short_of_room: self.short_of_room,
+            urgent: false,
             reject_hint: 0,
             context: Vec::new(),
             entries: Vec::new(),
@@ -463,7 +601,9 @@ impl<P: Past> Core<P> {
     /// higher ones are gone, or behind, a lower one is elected.
     fn draw_timeout(&mut self) {
         let shortest = self.election_ticks;
-        let rank = self.membership.rank(self.id);
+        // Without room it stands after all others.
+        let behind = if self.short_of_room { self.membership.with_seat(Seat::Voter).count() } else { 0 };
+        let rank = self.membership.rank(self.id) + behind;
         let spread = (shortest * 3 / 10).max(1);
         let drawn = shortest + shortest * 4 / 10 * rank + self.random.below(spread);
         self.timeout = drawn.min(shortest * TIMEOUT_FACTOR_MAX - 1);
@@ -485,9 +625,9 @@ impl<P: Past> Core<P> {
         let before = (self.engine.raft.term, self.engine.raft.vote);
         let mut ready = self.engine.ready();
         let mut work = Work {
-            messages: ready.take_messages().iter().map(engine::message_from_engine).collect(),
+            messages: ready.take_messages().iter().map(|raw| self.outgoing(raw)).collect(),
             number: ready.number(),
-            after_sync: ready.take_persisted_messages().iter().map(engine::message_from_engine).collect(),
+            after_sync: ready.take_persisted_messages().iter().map(|raw| self.outgoing(raw)).collect(),
             ..Work::default()
         };
         // The library names its hard state whenever more is committed, too; that alone is not worth a sync.
@@ -499,6 +639,9 @@ impl<P: Past> Core<P> {
         let raw = ready.take_entries();
         work.known_committed = Position(self.engine.raft.raft_log.committed);
         work.entries = self.engine.mut_store().append(&raw)?;
+        let is_own = |entry: &LogEntry| entry.kind == KIND_MEMBERSHIP || entry.kind == KIND_TERM;
+        let first = work.entries.first().map_or(u64::MAX, |entry| entry.position.0);
+        work.urgent = first <= self.urgent_until || work.entries.iter().any(is_own);
         let committed = ready.take_committed_entries();
         for state in ready.take_read_states() {
             self.answer_read(&state.request_ctx, Position(state.index));
@@ -515,6 +658,15 @@ impl<P: Past> Core<P> {
         work.reads.append(&mut self.answers);
         self.settle();
         Ok(Some(work))
+    }
+
+    fn outgoing(&self, raw: &Raw) -> Message {
+        let mut message = engine::message_from_engine(raw);
+        message.short_of_room = self.short_of_room;
+        let is_own = |entry: &LogEntry| entry.kind == KIND_MEMBERSHIP || entry.kind == KIND_TERM;
+        message.urgent = !message.entries.is_empty() && message.index < self.urgent_until
+            || message.entries.iter().any(is_own);
+        message
     }
 
     /// Takes an entry that is committed: a membership is in force from here on.

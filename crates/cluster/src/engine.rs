@@ -123,6 +123,8 @@ pub fn message_from_engine(raw: &Raw) -> Message {
         committed: raw.commit,
         committed_term: raw.commit_term,
         reject: raw.reject,
+        short_of_room: false,
+        urgent: false,
         reject_hint: raw.reject_hint,
         context: raw.context.to_vec(),
         entries: raw.entries.iter().map(from_engine_for_wire).collect(),

@@ -21,16 +21,19 @@ mod member;
 mod membership;
 pub mod mutation;
 mod random;
+mod room;
 mod wire;
 
 pub use crate::core::{
-    Committed, Core, CoreConfig, Input, LogEntry, Past, ReadAnswer, Refused, Role, Start, Status, Work,
+    Committed, Core, CoreConfig, Input, LogEntry, Past, Progress, ReadAnswer, Refused, Role, Start, Status,
+    Work,
 };
 pub use member::{Member, MemberConfig, Turn};
 pub use membership::{
     Change, MEMBER_ADDRESS_BYTES_MAX, MEMBERS_MAX, MemberInfo, Membership, MembershipError, NodeId, NodeInfo,
     Seat,
 };
+pub use room::RoomConfig;
 pub use wire::{MESSAGE_BYTES_MAX, Message, WireError};
 
 use ledger::EntryKind;

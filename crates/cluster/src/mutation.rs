@@ -14,6 +14,8 @@ pub enum Mutation {
     ReadQuorum = 3,
     /// A membership is appended before it is on disk that the one before is committed.
     CommitBeforeMembership = 4,
+    /// What was not written for want of room is acknowledged all the same.
+    FullDisk = 5,
 }
 
 #[cfg(feature = "mutation")]

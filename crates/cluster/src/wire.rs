@@ -62,6 +62,10 @@ pub struct Message {
     pub(crate) committed: u64,
     pub(crate) committed_term: u64,
     pub(crate) reject: bool,
+    /// The sender's disk is short of room.
+    pub(crate) short_of_room: bool,
+    /// These entries are worth the receiver's reserve of room.
+    pub(crate) urgent: bool,
     pub(crate) reject_hint: u64,
     /// Which read a heartbeat confirms; for [`Kind::TakeOver`]'s election, that it is wanted.
     pub(crate) context: Vec<u8>,
@@ -89,7 +93,7 @@ impl Message {
         self.to
     }
 
-    /// `magic 4 | version 1 | kind 1 | reject 1 | context length 1 | from 8 | to 8 | term 8 | log term 8 | index 8 |
+    /// `magic 4 | version 1 | kind 1 | flags 1 (1 reject, 2 short of room, 4 urgent) | context length 1 | from 8 | to 8 | term 8 | log term 8 | index 8 |
     /// committed 8 | committed term 8 | reject hint 8 | entries 4 | bytes of all entries 8 | context | entries |
     /// crc32c of all these 4`; each entry `term 8 | kind 1 | epoch 4 | stamp 8 | length 4 | payload`.
     #[must_use]
@@ -99,7 +103,8 @@ impl Message {
         let mut out = Vec::with_capacity(HEADER_BYTES + self.context.len() + entry_bytes + SUM_BYTES);
         out.extend_from_slice(&MAGIC);
         let context = u8::try_from(self.context.len()).expect("a context is short");
-        out.extend_from_slice(&[VERSION, self.kind as u8, u8::from(self.reject), context]);
+        let flags = u8::from(self.reject) | u8::from(self.short_of_room) << 1 | u8::from(self.urgent) << 2;
+        out.extend_from_slice(&[VERSION, self.kind as u8, flags, context]);
         let numbers = [
             self.from.0,
             self.to.0,
@@ -147,11 +152,10 @@ impl Message {
         }
         let kind = Kind::ALL.into_iter().find(|kind| *kind as u8 == content[5]);
         let kind = kind.ok_or(Malformed("its kind is not known"))?;
-        let reject = match content[6] {
-            0 => false,
-            1 => true,
-            _ => return Err(Malformed("a flag is neither on nor off")),
-        };
+        let flags = content[6];
+        if flags > 7 {
+            return Err(Malformed("a flag in it is not known"));
+        }
         let number = |index: usize| u64_at(content, 8 + index * 8);
         let count = u32_at(content, 72);
         let entry_bytes = u64_at(content, 76);
@@ -173,7 +177,9 @@ impl Message {
             index: number(4),
             committed: number(5),
             committed_term: number(6),
-            reject,
+            reject: flags & 1 != 0,
+            short_of_room: flags & 2 != 0,
+            urgent: flags & 4 != 0,
             reject_hint: number(7),
             context: context.to_vec(),
             entries: decode_entries(number(4), number(3), number(2), count, entries)?,
@@ -266,6 +272,8 @@ mod tests {
             committed: 38,
             committed_term: 0,
             reject: false,
+            short_of_room: true,
+            urgent: true,
             reject_hint: 5,
             context: vec![1; 16],
             entries: vec![

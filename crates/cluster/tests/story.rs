@@ -13,7 +13,7 @@ fn change(change: Change) -> Input {
 }
 
 fn propose(bytes: usize) -> Input {
-    Input::Propose { kind: VOTE, epoch: 1, stamp: 0, payload: Bytes::from(vec![7; bytes]) }
+    Input::Propose { kind: VOTE, epoch: 1, stamp: 0, payload: Bytes::from(vec![7; bytes]), urgent: false }
 }
 
 fn last_committed(nodes: &Nodes, id: NodeId) -> Position {
@@ -216,7 +216,13 @@ fn a_node_whose_log_cannot_be_read_ends() {
 fn what_not_all_versions_know_is_proposed_once_they_do_and_ends_who_does_not() {
     let mut nodes = Nodes::formed(3);
     nodes.prefer(NodeId(3));
-    let newer = || Input::Propose { kind: NEWER, epoch: 1, stamp: 0, payload: Bytes::from_static(b"new") };
+    let newer = || Input::Propose {
+        kind: NEWER,
+        epoch: 1,
+        stamp: 0,
+        payload: Bytes::from_static(b"new"),
+        urgent: false,
+    };
     let refused = |node| Err(Refused::NotAllKnow { node: NodeId(node), has: 1, needed: 2 });
     assert_eq!(nodes.step(NodeId(3), newer()), refused(1));
     for id in [1, 2, 3] {

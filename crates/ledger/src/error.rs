@@ -94,6 +94,12 @@ pub enum LedgerError {
     NewerEntry { position: Position, kind: crate::EntryKind },
     #[error("`{}` belongs to ledger {found}, not to {expected}", path.display())]
     OtherLedger { path: PathBuf, found: LedgerId, expected: LedgerId },
+    /// The number was given to the log of another node.
+    #[error(
+        "the log in `{}` is node {found}'s, not node {expected}'s; start each server with its own folder",
+        folder.display()
+    )]
+    OtherNode { folder: PathBuf, found: u64, expected: u64 },
     #[error("`{}` is not a segment of a ledger; move it out of the folder", path.display())]
     ForeignFile { path: PathBuf },
 
@@ -110,6 +116,21 @@ impl LedgerError {
             Self::Full { path, source } => Self::SyncFailed { path, source },
             other => other,
         }
+    }
+
+    /// True when the disk has lost or changed what it had confirmed. A node of a cluster fetches it from the others, with
+    /// an empty log and under another number: see [`set_aside`](crate::set_aside).
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::BrokenChain { .. }
+                | Self::SegmentDamaged { .. }
+                | Self::Missing { .. }
+                | Self::NoteDamaged { .. }
+                | Self::VoteLost { .. }
+        )
     }
 
     /// True when the process has to end: the ledger cannot know any more what the disk holds.

@@ -235,6 +235,14 @@ impl Disk {
         if room < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
+    /// What a file took is free again.
+    fn give_back(&mut self, name: &str) {
+        let bytes = self.files[&self.names[name]].seen.len() as u64;
+        if let Some(space) = &mut self.space {
+            *space += bytes;
+        }
+    }
+
     /// Counts a sync; true where it is to fail.
     fn count_sync(&mut self) -> bool {
         self.syncs += 1;
@@ -404,6 +412,7 @@ impl Storage for FaultyStorage {
             return Err(io::ErrorKind::NotFound.into());
         }
         let dies = disk.step()?;
+        disk.give_back(name);
         disk.change_name(NameChange::Take { name: name.to_owned() });
         if dies { Err(dead()) } else { Ok(()) }
     }
@@ -419,6 +428,12 @@ impl Storage for FaultyStorage {
         let changes = std::mem::take(&mut disk.name_changes);
         changes.iter().for_each(|change| apply_name_change(&mut disk.synced_names, change));
         Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let disk = self.disk();
+        disk.check_alive()?;
+        Ok(disk.space.unwrap_or(u64::MAX))
     }
 
     fn lock(&self) -> Result<FaultyLock, LockError> {

@@ -14,6 +14,7 @@
 //! open:    read ▶ check sums ▶ check chain ▶ hand each entry to the caller ▶ judge the tail
 //! ```
 
+mod aside;
 pub mod columns;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
@@ -31,6 +32,7 @@ mod pipeline;
 mod prepare;
 mod reader;
 mod replicated;
+mod reserve;
 mod scan;
 mod segment;
 mod storage;
@@ -38,6 +40,7 @@ mod sync;
 mod truncate;
 mod turns;
 
+pub use aside::set_aside;
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerOptions, Threads};
 pub use log::{

@@ -30,7 +30,7 @@ use crate::{
 const HARD_STATE_NAME: &str = "vote";
 const HARD_STATE_MAGIC: [u8; 4] = *b"HuVt";
 const HARD_STATE_VERSION: u8 = 1;
-const HARD_STATE_BYTES: usize = 52;
+const HARD_STATE_BYTES: usize = 60;
 
 /// What a node must not forget between two starts, besides the entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -44,8 +44,8 @@ pub struct HardState {
 }
 
 impl HardState {
-    /// `magic 4 | version 1 | zeros 3 | ledger 16 | term 8 | vote 8 | committed 8 | crc32c of these 4`.
-    fn encode(&self, ledger: LedgerId) -> [u8; HARD_STATE_BYTES] {
+    /// `magic 4 | version 1 | zeros 3 | ledger 16 | term 8 | vote 8 | committed 8 | node 8 | crc32c of these 4`.
+    fn encode(&self, ledger: LedgerId, node: u64) -> [u8; HARD_STATE_BYTES] {
         let mut out = [0; HARD_STATE_BYTES];
         out[..4].copy_from_slice(&HARD_STATE_MAGIC);
         out[4] = HARD_STATE_VERSION;
@@ -53,21 +53,22 @@ impl HardState {
         out[24..32].copy_from_slice(&self.term.to_be_bytes());
         out[32..40].copy_from_slice(&self.vote.to_be_bytes());
         out[40..48].copy_from_slice(&self.committed.0.to_be_bytes());
-        let sum = crc32c::crc32c(&out[..48]);
-        out[48..].copy_from_slice(&sum.to_be_bytes());
+        out[48..56].copy_from_slice(&node.to_be_bytes());
+        let sum = crc32c::crc32c(&out[..56]);
+        out[56..].copy_from_slice(&sum.to_be_bytes());
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<(LedgerId, Self)> {
+    fn decode(bytes: &[u8]) -> Option<(LedgerId, Self, u64)> {
         let bytes: &[u8; HARD_STATE_BYTES] = bytes.try_into().ok()?;
         let sound = bytes[..4] == HARD_STATE_MAGIC
             && bytes[4] == HARD_STATE_VERSION
             && bytes[5..8] == [0; 3]
-            && u32_at(bytes, 48) == crc32c::crc32c(&bytes[..48]);
+            && u32_at(bytes, 56) == crc32c::crc32c(&bytes[..56]);
         sound.then(|| {
             let ledger = LedgerId(bytes[8..24].try_into().expect("16 bytes"));
             let committed = Position(u64_at(bytes, 40));
-            (ledger, Self { term: u64_at(bytes, 24), vote: u64_at(bytes, 32), committed })
+            (ledger, Self { term: u64_at(bytes, 24), vote: u64_at(bytes, 32), committed }, u64_at(bytes, 48))
         })
     }
 }
@@ -118,10 +119,12 @@ pub trait ReplicatedLog: Log {
 ///
 /// Any ledger can be opened as one. What one node wrote alone (term 0) is committed.
 pub struct ReplicatedLedger<S: Storage> {
-    ledger: Ledger<S>,
+    pub(crate) ledger: Ledger<S>,
     /// Where each term begins, in order.
     terms: Vec<(Position, u64)>,
     hard_state: HardState,
+    /// 0 where none was given yet.
+    node: u64,
 }
 
 impl<S: Storage> ReplicatedLedger<S> {
@@ -134,7 +137,7 @@ impl<S: Storage> ReplicatedLedger<S> {
         files::remove_if_there(&folder, HARD_STATE_NAME).and_then(|()| folder.sync_folder()).map_err(
             |source| LedgerError::Io { step: "remove", path: folder.path(HARD_STATE_NAME), source },
         )?;
-        Ok(Self { ledger, terms: Vec::new(), hard_state: HardState::default() })
+        Ok(Self { ledger, terms: Vec::new(), hard_state: HardState::default(), node: 0 })
     }
 
     /// Opens as [`Ledger::open`] does; `visit` sees the entries that are known to be committed, the rest can be read
@@ -148,7 +151,7 @@ impl<S: Storage> ReplicatedLedger<S> {
     ) -> Result<(Self, Recovery), E> {
         let folder = storage.clone();
         let found = read_hard_state(&folder)?;
-        let hard_state = found.map(|(_, state)| state).unwrap_or_default();
+        let (hard_state, node) = found.map(|(_, state, node)| (state, node)).unwrap_or_default();
         let mut terms: Vec<(Position, u64)> = Vec::new();
         let mut committed = hard_state.committed;
         let (mut ledger, recovery) = Ledger::open(storage, options, |entry| {
@@ -163,7 +166,7 @@ impl<S: Storage> ReplicatedLedger<S> {
         })?;
         ledger.is_replicated = true;
         let last = recovery.last.position;
-        if let Some((id, _)) = found.filter(|(id, _)| *id != ledger.id()) {
+        if let Some((id, ..)) = found.filter(|(id, ..)| *id != ledger.id()) {
             let path = folder.path(HARD_STATE_NAME);
             return Err(LedgerError::OtherLedger { path, found: id, expected: ledger.id() }.into());
         }
@@ -178,13 +181,30 @@ impl<S: Storage> ReplicatedLedger<S> {
         ledger.shared.committed.store(committed.0, Ordering::Release);
         // The file may be seen without being on disk yet, where the process ended before the folder was synced.
         folder.sync_folder().map_err(|source| LedgerError::SyncFailed { path: folder.folder(), source })?;
-        Ok((Self { ledger, terms, hard_state: HardState { committed, ..hard_state } }, recovery))
+        Ok((Self { ledger, terms, hard_state: HardState { committed, ..hard_state }, node }, recovery))
     }
 
     /// Its name for ever.
     #[must_use]
     pub fn id(&self) -> LedgerId {
         self.ledger.id()
+    }
+
+    /// The number of the node that keeps this log, where it was given one. It stands beside the vote, so that a disk
+    /// that has lost what the node acknowledged has lost the number too.
+    #[must_use]
+    pub fn node(&self) -> Option<u64> {
+        Some(self.node).filter(|node| *node != 0)
+    }
+
+    /// Gives the log's node its number, on disk before this returns. Two syncs.
+    ///
+    /// # Panics
+    /// If it has another one, or this is 0.
+    pub fn set_node(&mut self, node: u64) -> Result<(), LedgerError> {
+        assert!(node != 0 && (self.node == 0 || self.node == node), "a log is of one node for ever");
+        self.node = node;
+        self.save_hard_state(self.hard_state)
     }
 
     /// A reader of what is committed, now and later.
@@ -358,7 +378,7 @@ impl<S: Storage> ReplicatedLog for ReplicatedLedger<S> {
         self.ledger.check_alive()?;
         let state = HardState { committed: state.committed.max(old.committed), ..state };
         let storage = &self.ledger.storage;
-        match replace_hard_state(storage, &state.encode(self.ledger.id)) {
+        match replace_hard_state(storage, &state.encode(self.ledger.id, self.node)) {
             Ok(()) => {}
             Err(source) if is_full(&source) => {
                 return Err(LedgerError::Full { path: storage.path(HARD_STATE_NAME), source });
@@ -411,7 +431,7 @@ fn replace_hard_state<S: Storage>(storage: &S, bytes: &[u8]) -> std::io::Result<
     storage.rename(&aside, HARD_STATE_NAME)
 }
 
-fn read_hard_state<S: Storage>(storage: &S) -> Result<Option<(LedgerId, HardState)>, LedgerError> {
+fn read_hard_state<S: Storage>(storage: &S) -> Result<Option<(LedgerId, HardState, u64)>, LedgerError> {
     let path = storage.path(HARD_STATE_NAME);
     let bytes = files::read(storage, HARD_STATE_NAME).map_err(|source| LedgerError::Io {
         step: "read",

@@ -39,6 +39,8 @@ pub trait Storage: Clone + Send + Sync + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes every create, rename and remove so far survive a power failure.
     fn sync_folder(&self) -> io::Result<()>;
+    /// Bytes that this process may still use on the disk of this folder.
+    fn free_bytes(&self) -> io::Result<u64>;
     /// Takes the folder for this process.
     fn lock(&self) -> Result<Self::Lock, LockError>;
 
@@ -149,6 +151,11 @@ impl Storage for FileStorage {
 
     fn sync_folder(&self) -> io::Result<()> {
         File::open(&*self.folder)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&*self.folder)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn lock(&self) -> Result<FolderLock, LockError> {

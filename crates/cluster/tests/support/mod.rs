@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use cluster::{
     Change, CoreConfig, Input, LogEntry, Member, MemberConfig, Message, NodeId, NodeInfo, Refused, Role,
-    Seat, Turn,
+    RoomConfig, Seat, Turn,
 };
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _, Position, Scan as _, Threads};
@@ -20,6 +20,8 @@ const ELECTION_TICKS: usize = 20;
 /// A healed cluster commits again within as many ticks: a few elections, and a log sent to all.
 pub const HEAL_TICKS: u64 = 40 * ELECTION_TICKS as u64;
 const NODES_MAX: usize = 7;
+/// Less than a segment, so that the log meets an end of room on either side of the mark.
+const ROOM: RoomConfig = RoomConfig { stop_free_bytes: 30_000, reserve_bytes: 40_000 };
 const KINDS: [(EntryKind, u32); 1] = [(EntryKind(1), 1)];
 
 fn info(address: &str) -> NodeInfo {
@@ -180,7 +182,7 @@ impl World {
         };
         let seed = self.random.next();
         let core = CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed, kinds: &KINDS };
-        MemberConfig { core, options }
+        MemberConfig { core, options, room: ROOM }
     }
 
     pub fn run(&mut self, faults: Faults, ticks: u64) {
@@ -386,7 +388,8 @@ impl World {
             let payload: Bytes = (0..bytes).map(|at| (number >> (at % 8 * 8)) as u8).collect();
             let leads = self.leads(*id);
             if leads && self.random.one_in(2) {
-                let propose = Input::Propose { kind: EntryKind(1), epoch: 1, stamp: self.now, payload };
+                let propose =
+                    Input::Propose { kind: EntryKind(1), epoch: 1, stamp: self.now, payload, urgent: false };
                 self.step(*id, propose);
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use cluster::{
     Change, CoreConfig, Input, Member, MemberConfig, Message, NodeId, NodeInfo, ReadAnswer, Refused, Role,
-    Seat, Turn,
+    RoomConfig, Seat, Turn,
 };
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _};
@@ -122,7 +122,7 @@ impl Nodes {
 
     pub fn propose(&mut self, id: NodeId, vote: &'static str) {
         let payload = Bytes::from_static(vote.as_bytes());
-        let propose = Input::Propose { kind: VOTE, epoch: 1, stamp: 0, payload };
+        let propose = Input::Propose { kind: VOTE, epoch: 1, stamp: 0, payload, urgent: false };
         self.up.get_mut(&id).expect("it leads").step(propose).unwrap();
     }
 
@@ -158,6 +158,7 @@ pub fn config(id: NodeId) -> MemberConfig {
             seed: id.0,
             kinds: &[(VOTE, 1), (NEWER, 2)],
         },
+        room: RoomConfig { stop_free_bytes: 100_000, reserve_bytes: 50_000 },
         options: LedgerOptions { threads: ledger::Threads::CallerOnly, ..LedgerOptions::STANDARD },
     }
 }
