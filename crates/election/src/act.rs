@@ -6,7 +6,7 @@ use crate::command::{DrawSource, EpochReason};
 use crate::hex;
 use crate::ids::{ElectionIndex, LeafIndex};
 use crate::time::UnixMillis;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An act with its place in its election's tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub enum Act<'a> {
         node: u16,
         key: &'a str,
         rules: u16,
+        /// Nodes of the epoch besides the one above, in the order they were registered.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<NamedNode<'a>>,
     },
     Paused {
         at: String,
@@ -99,12 +102,47 @@ pub enum Act<'a> {
         node: u16,
         key: &'a str,
     },
+    /// A further node signs in the epoch that holds here.
+    Node {
+        at: String,
+        by: By,
+        node: u16,
+        key: &'a str,
+    },
 }
 
 impl Act<'_> {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("acts hold nothing that JSON cannot")
     }
+}
+
+/// A node with its public key, 64 hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedNode<'a> {
+    pub node: u16,
+    pub key: &'a str,
+}
+
+/// The nodes that an act names, in its order, where it names any: those of `opened` and `epoch` begin an epoch, those
+/// of `node` are added to it.
+pub fn nodes_named(json: &str) -> Vec<NamedNode<'_>> {
+    #[derive(Deserialize)]
+    struct Names<'a> {
+        node: Option<u16>,
+        #[serde(borrow)]
+        key: Option<&'a str>,
+        #[serde(borrow, default)]
+        nodes: Vec<NamedNode<'a>>,
+    }
+    let is_naming =
+        ["opened", "epoch", "node"].iter().any(|act| json.starts_with(&format!(r#"{{"act":"{act}","#)));
+    if !is_naming {
+        return Vec::new();
+    }
+    let names: Names<'_> = serde_json::from_str(json).expect("the state machine wrote this act");
+    let first = names.node.zip(names.key).map(|(node, key)| NamedNode { node, key });
+    first.into_iter().chain(names.nodes).collect()
 }
 
 pub(crate) fn closed(at: UnixMillis, reason: CloseReason, ballots: u64, voters: u64) -> String {

@@ -50,6 +50,13 @@ pub enum OfficerCommand {
         node: u16,
         key: String,
     },
+    /// A further node signs in the current epoch, with its own key: logged when it joins. A number keeps its key for
+    /// the whole epoch; the same again changes nothing.
+    Node {
+        node: u16,
+        /// Ed25519 public key, 64 lower-case hex digits.
+        key: String,
+    },
     /// SHA-256 of the officer token, in hex.
     OfficerToken {
         officer: String,

@@ -63,6 +63,12 @@ pub enum Rejection {
     Founding,
     #[error("epochs only grow")]
     EpochOrder,
+    #[error(
+        "node {0} signs with another key in this epoch; a node whose key is lost joins under a new number"
+    )]
+    NodeHasKey(u16),
+    #[error("a node has a number from 1 to 65535, and a key of 64 lower-case hexadecimal digits")]
+    MalformedNodeKey,
 }
 
 impl Rejection {
@@ -93,6 +99,8 @@ impl Rejection {
             Rejection::InvalidRoom(_) => "invalid_room",
             Rejection::TooManyElections(_) => "too_many_elections",
             Rejection::Founding | Rejection::EpochOrder => "wrong_state",
+            Rejection::NodeHasKey(_) => "node_has_key",
+            Rejection::MalformedNodeKey => "invalid_node_key",
         }
     }
 

@@ -1,6 +1,6 @@
 //! The state machine. [`State::apply`] takes commands in the log's order; nothing else changes an election.
 
-use crate::act::{self, Act, ActLeaf, By, CloseReason, hex32};
+use crate::act::{self, Act, ActLeaf, By, CloseReason, NamedNode, hex32};
 use crate::answers;
 use crate::ballot::{Body, Extras, Opening};
 use crate::command::{Cast, Command, DrawSource, EpochReason, OfficerCommand};
@@ -87,10 +87,12 @@ pub enum EventKind {
     LedgerChanged,
 }
 
-/// A node's signing key, from the epoch it was registered in.
+/// A node's signing key in the epoch it was registered in. A later epoch does not take it over: what a restore left
+/// behind may sign no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredKey {
     pub epoch: u32,
+    /// Why the epoch began.
     pub reason: EpochReason,
     pub node: u16,
     /// Ed25519 public key, 64 hex digits.
@@ -102,9 +104,22 @@ pub struct RegisteredKey {
 pub struct LedgerFacts {
     pub ledger: LedgerId,
     pub epoch: u32,
+    /// In the log's order: of each epoch the node that began it, then those that joined.
     pub keys: Vec<RegisteredKey>,
     /// SHA-256 of the officer token, in hex.
     pub officer: String,
+}
+
+impl LedgerFacts {
+    /// Nodes that sign in the current epoch, in the order they were registered; the first began it.
+    pub fn signing(&self) -> impl Iterator<Item = &RegisteredKey> {
+        self.keys.iter().filter(|known| known.epoch == self.epoch)
+    }
+
+    /// Whether this node may sign in the current epoch with this key.
+    pub fn is_registered(&self, node: u16, key: &str) -> bool {
+        self.signing().any(|known| known.node == node && known.key == key)
+    }
 }
 
 /// A lot that was drawn.
@@ -233,6 +248,7 @@ impl State {
             OfficerCommand::Epoch { epoch, reason, node, key } => {
                 self.begin_epoch(*epoch, *reason, *node, key)
             }
+            OfficerCommand::Node { node, key } => self.register(*node, key),
             OfficerCommand::OfficerToken { officer } => {
                 self.facts_mut()?.officer = officer.clone();
                 Ok(ledger_changed(Vec::new()))
@@ -289,6 +305,26 @@ impl State {
         Ok(ledger_changed(acts))
     }
 
+    fn register(&mut self, node: u16, key: &str) -> Outcome {
+        let now = self.now;
+        let facts = self.facts_mut()?;
+        let is_key = from_hex::<32>(key).is_some_and(|bytes| hex(&bytes) == key);
+        if node == 0 || !is_key {
+            return Err(Rejection::MalformedNodeKey);
+        }
+        match facts.signing().find(|known| known.node == node) {
+            Some(known) if known.key == key => return Ok(ledger_changed(Vec::new())),
+            Some(_) => return Err(Rejection::NodeHasKey(node)),
+            None => {}
+        }
+        let LedgerFacts { epoch, keys, .. } = facts;
+        let reason = keys.last().expect("a founded ledger has a key").reason;
+        keys.push(RegisteredKey { epoch: *epoch, reason, node, key: key.to_owned() });
+        let act = Act::Node { at: now.to_string(), by: By::Rule, node, key }.to_json();
+        let opened = self.elections.iter_mut().filter(|election| election.leaves > 0);
+        Ok(ledger_changed(opened.map(|election| election.add_act(act.clone())).collect()))
+    }
+
     fn create(&mut self, definition: &str, roll: &[RollEntry]) -> Outcome {
         let definition = Definition::from_json(definition)?;
         if self.by_slug.contains_key(&definition.slug) {
@@ -326,7 +362,8 @@ impl State {
                 if election.closes_at.is_some_and(|at| at <= now) {
                     return Err(Rejection::ClosesInThePast);
                 }
-                let key = facts.keys.last().expect("a founded ledger has a key");
+                let mut signing = facts.signing();
+                let first = signing.next().expect("an epoch begins with a key");
                 election.opened_at = Some(now);
                 election.epochs.push((facts.epoch, 0));
                 Act::Opened {
@@ -335,9 +372,10 @@ impl State {
                     definition: hex32(&election.definition.hash()),
                     roll: hex32(&election.roll.as_ref().map_or([0; 32], |roll| roll.commitment())),
                     epoch: facts.epoch,
-                    node: key.node,
-                    key: &key.key,
+                    node: first.node,
+                    key: &first.key,
                     rules: election.definition.rules,
+                    nodes: signing.map(|more| NamedNode { node: more.node, key: &more.key }).collect(),
                 }
                 .to_json()
             }

@@ -261,10 +261,10 @@ impl<S: Storage, T: Send> Engine<S, T> {
         let facts = self.core.state().ledger.as_ref().expect("an open engine is founded").clone();
         let key = proof_key(&config.keys);
         let mut commands = Vec::new();
-        let is_known = facts.keys.last().is_some_and(|known| known.key == key);
+        let node = config.keys.node.node();
+        let is_known = facts.is_registered(node, &key);
         let reason = config.new_epoch.or((!is_known).then_some(EpochReason::Recovered));
         if let Some(reason) = reason {
-            let node = config.keys.node.node();
             commands.push(OfficerCommand::Epoch { epoch: facts.epoch + 1, reason, node, key });
         }
         if let Some(officer) = config.officer.clone().filter(|officer| *officer != facts.officer) {

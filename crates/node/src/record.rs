@@ -2,7 +2,7 @@
 
 use crate::views::{ElectionHandle, ElectionView, ReadError};
 use data_encoding::BASE64URL_NOPAD;
-use election::state::RegisteredKey;
+use election::act::{NamedNode, nodes_named};
 use ledger::columns::Place;
 use ledger::{LogReader, Position};
 use proof::{Hash, Sha256Stream, TreeSize, consistency, root_at, verify_consistency};
@@ -33,13 +33,7 @@ struct HeaderEpoch<'a> {
     epoch: u32,
     reason: &'a str,
     first_leaf: u64,
-    nodes: Vec<HeaderNode<'a>>,
-}
-
-#[derive(Serialize)]
-struct HeaderNode<'a> {
-    node: u16,
-    key: &'a str,
+    nodes: Vec<NamedNode<'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,12 +129,9 @@ impl RecordReader {
             leaves: self.view.tree_size,
             ballots: self.view.ballots_accepted,
             roll: roll.as_ref().map_or(0, |roll| roll.entries().len() as u64),
-            epochs: self
-                .view
-                .epochs
-                .iter()
-                .map(|(epoch, first)| header_epoch(*epoch, *first, &keys))
-                .collect(),
+            epochs: header_epochs(&self.view, |epoch| {
+                keys.iter().find(|key| key.epoch == epoch).map_or("founded", |key| key.reason.as_str())
+            }),
         };
         let header = serde_json::to_string(&header).expect("a header holds nothing that JSON cannot");
         let roll_lines = roll.as_ref().map_or_else(String::new, |roll| roll.lines());
@@ -254,12 +245,13 @@ impl Read for RecordReader {
     }
 }
 
-fn header_epoch(epoch: u32, first_leaf: u64, keys: &[RegisteredKey]) -> HeaderEpoch<'_> {
-    let of_epoch = || keys.iter().filter(move |key| key.epoch == epoch);
-    HeaderEpoch {
-        epoch,
-        reason: of_epoch().next().map_or("founded", |key| key.reason.as_str()),
-        first_leaf,
-        nodes: of_epoch().map(|key| HeaderNode { node: key.node, key: &key.key }).collect(),
-    }
+/// Epochs with the nodes that the acts of this very tree name: the ledger may know more of them by now.
+fn header_epochs<'a>(view: &'a ElectionView, reason: impl Fn(u32) -> &'a str) -> Vec<HeaderEpoch<'a>> {
+    let ends = view.epochs.iter().skip(1).map(|(_, first)| *first).chain([view.tree_size]);
+    let stretch = |(&(epoch, first_leaf), end): (&(u32, u64), u64)| {
+        let acts = view.acts.iter().filter(|(leaf, _)| (first_leaf..end).contains(&leaf.0));
+        let nodes = acts.flat_map(|(_, json)| nodes_named(json)).collect();
+        HeaderEpoch { epoch, reason: reason(epoch), first_leaf, nodes }
+    };
+    view.epochs.iter().zip(ends).map(stretch).collect()
 }

@@ -500,6 +500,9 @@ impl Publisher {
         let state = engine.core().state();
         let facts = state.ledger.as_ref().expect("an open engine is founded");
         self.note_locks(state);
+        self.handles
+            .iter()
+            .for_each(|handle| handle.note_signing(&engine.core().tree(handle.index).context, facts));
         self.version += 1;
         let directory = Arc::new(Directory {
             version: self.version,

@@ -11,6 +11,7 @@ use election::definition::Definition;
 use election::results::openings_shown;
 use election::roll::Roll;
 use election::room::{Room, RoomCode};
+use election::state::{LedgerFacts, RegisteredKey};
 use election::{
     Curtain, ElectionId, ElectionIndex, ElectionState, LeafIndex, Rejection, Results, Slug, UnixMillis,
     Viewer,
@@ -73,7 +74,8 @@ pub struct ElectionHandle {
     pub(crate) ledger: Reader<FileStorage>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) context: ArcSwap<ReceiptContext>,
-    pub(crate) node_keys: ArcSwap<Vec<election::state::RegisteredKey>>,
+    /// Keys of all nodes and epochs of the ledger, in the log's order.
+    pub(crate) node_keys: ArcSwap<Vec<RegisteredKey>>,
     /// Unix second after which nobody joins; `u32::MAX` where joining is not locked.
     pub(crate) locked_after: AtomicU32,
     pub(crate) view: ArcSwap<ElectionView>,
@@ -156,6 +158,29 @@ impl ElectionHandle {
         }
     }
 
+    /// Takes over what signs from now on: after a new epoch, and after a node was registered.
+    pub(crate) fn note_signing(&self, context: &Arc<ReceiptContext>, facts: &LedgerFacts) {
+        if !Arc::ptr_eq(&self.context.load(), context) {
+            self.context.store(Arc::clone(context));
+        }
+        // Keys are only ever added.
+        if self.node_keys.load().len() != facts.keys.len() {
+            self.node_keys.store(Arc::new(facts.keys.clone()));
+        }
+    }
+
+    /// Keys of the nodes that sign in the current epoch, in the order they were registered.
+    pub fn signing_keys(&self) -> Vec<NodePublicKey> {
+        let epoch = self.context.load().epoch;
+        let keys = self.node_keys.load();
+        let signing = keys.iter().filter(|known| known.epoch == epoch);
+        let read = |known: &RegisteredKey| {
+            Some(NodePublicKey { node: known.node, key: election::from_hex(&known.key)? })
+        };
+        signing.filter_map(read).collect()
+    }
+
+    /// Of this node.
     pub fn public_key(&self) -> NodePublicKey {
         self.keys.node.public()
     }

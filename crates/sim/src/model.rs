@@ -104,6 +104,8 @@ pub struct Model {
     pub hash: Option<Hash>,
     pub now: u64,
     pub epoch: u32,
+    /// Number and key of each node that may sign in this epoch.
+    pub nodes: BTreeMap<u16, String>,
     pub elections: Vec<PlainElection>,
     /// Plans by the definition that was sent; what is not here nobody sent.
     pub plans: BTreeMap<String, Plan>,
@@ -318,13 +320,26 @@ impl Model {
     fn act(&mut self, papers: &Papers, command: &OfficerCommand) -> Result<Option<Stage>, &'static str> {
         let now = self.now;
         match command {
-            OfficerCommand::Found { .. } => {
+            OfficerCommand::Found { node, key, .. } => {
                 self.epoch = 1;
+                self.nodes.insert(*node, key.clone());
                 return Ok(None);
             }
-            OfficerCommand::Epoch { epoch, .. } => {
+            OfficerCommand::Epoch { epoch, node, key, .. } => {
                 self.epoch = *epoch;
-                self.elections.iter_mut().filter(|e| !e.leaves.is_empty()).for_each(|e| e.act("epoch"));
+                self.nodes = BTreeMap::from([(*node, key.clone())]);
+                self.act_everywhere("epoch");
+                return Ok(None);
+            }
+            OfficerCommand::Node { node, key } => {
+                match self.nodes.get(node) {
+                    Some(known) if known == key => {}
+                    Some(_) => return Err("node_has_key"),
+                    None => {
+                        self.nodes.insert(*node, key.clone());
+                        self.act_everywhere("node");
+                    }
+                }
                 return Ok(None);
             }
             OfficerCommand::OfficerToken { .. } => return Ok(None),
@@ -405,6 +420,14 @@ impl Model {
             _ => return Err("not simulated"),
         }
         Ok(Some(election.stage))
+    }
+
+    /// An act that every tree with leaves is told of.
+    fn act_everywhere(&mut self, name: &'static str) {
+        self.elections
+            .iter_mut()
+            .filter(|election| !election.leaves.is_empty())
+            .for_each(|election| election.act(name));
     }
 
     fn create(&mut self, definition: &str) -> Result<Option<Stage>, &'static str> {
