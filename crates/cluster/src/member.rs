@@ -88,7 +88,7 @@ impl<S: Storage> Member<S> {
         log.save_hard_state(HardState { term: 1, vote: 1, committed: Position::NONE })?;
         log.append(NewEntry { epoch, term: 1, stamp, kind: KIND_MEMBERSHIP, payload: &payload })?;
         drop(log);
-        Self::open(storage, config, |_| Ok(()))
+        Self::open(storage, config, |_| Ok::<_, LedgerError>(()))
     }
 
     /// An empty log for a node that has been given its number by the leader. It knows nobody yet; the leader sends it
@@ -113,14 +113,14 @@ impl<S: Storage> Member<S> {
     /// Where the log is damaged ([`LedgerError::is_damage`]) or gone, this node is not what it was: it must not vote with
     /// less than it has acknowledged. It takes what is left out of the way ([`ledger::set_aside`]) and
     /// [joins](Self::join) under a new number, and the leader removes the old one.
-    pub fn open(
+    pub fn open<E: From<LedgerError>>(
         storage: S,
         config: MemberConfig,
-        mut visit: impl FnMut(Entry<'_>) -> Result<(), LedgerError>,
-    ) -> Result<Self, LedgerError> {
+        mut visit: impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut membership = Membership::none();
         let folder = storage.folder();
-        let (log, recovery) = ReplicatedLedger::open(storage, config.options, |entry| {
+        let (log, recovery) = ReplicatedLedger::open(storage, config.options, |entry| -> Result<(), E> {
             check_known(config.core.kinds, entry.header.kind, entry.header.position)?;
             if entry.header.kind == KIND_MEMBERSHIP {
                 membership = decode(entry.payload);
@@ -129,7 +129,7 @@ impl<S: Storage> Member<S> {
         })?;
         let node = log.node().unwrap_or(0);
         if node != config.core.id.0 {
-            return Err(LedgerError::OtherNode { folder, found: node, expected: config.core.id.0 });
+            return Err(LedgerError::OtherNode { folder, found: node, expected: config.core.id.0 }.into());
         }
         let mut member = Self::assemble(config, log, membership)?;
         member.recovery = Some(recovery);

@@ -1,7 +1,7 @@
 //! What a node shows of the cluster it belongs to, and what an operator asks of it.
 
 use election::UnixMillis;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The cluster as one node knows it. A node that is no cluster shows itself alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -89,7 +89,8 @@ pub enum Trouble {
 }
 
 /// What an operator asks of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ClusterRequest {
     /// A learner is to count towards the majority.
     Promote(u64),

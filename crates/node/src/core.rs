@@ -195,6 +195,14 @@ pub enum Answer {
     Repeated(Box<Repeat>),
     Chunk(Vec<BulkAnswer>),
     Acted(Box<Acted>),
+    /// Everything that was acknowledged before the question is applied here, and the log this far.
+    ReadAt(Position),
+    /// In a cluster: the number of the node that was admitted.
+    Joined(cluster::NodeId),
+    /// In a cluster: what an operator asked for is done.
+    Changed,
+    /// In a cluster: it is not done, with the reason.
+    NotChanged(crate::cluster_view::ClusterError),
 }
 
 /// A leaf that a committed entry added.
@@ -285,6 +293,8 @@ pub enum Event<T> {
     Order(Hlc, Box<OfficerCommand>),
     /// In a cluster: the proposal is on its way; who waits for its ballots is elsewhere.
     Proposed,
+    /// In a cluster: there is no room but for acts. Ballots go back to where they came from, acts are proposed again.
+    NoRoom,
     /// In a cluster: what became of the proposal is known, so that the next one may be made.
     Settled,
     /// In a cluster: this node does not lead any more; nothing is left to be put in order.
@@ -496,6 +506,12 @@ impl<T> Core<T> {
         self.in_flight.as_ref().map(|batch| (batch.stamp, batch.payload.as_slice()))
     }
 
+    /// Whether the batch under way holds acts alone.
+    pub fn proposes_acts_alone(&self) -> bool {
+        let is_act = |item: &Item<T>| matches!(item, Item::Officer(_));
+        self.in_flight.as_ref().is_some_and(|batch| batch.items.iter().all(is_act))
+    }
+
     /// Puts back a state from a snapshot; its trees' edges and acts come along.
     pub fn restore(&mut self, state: State, trees: Vec<SnapshotTree>, hlc: Hlc) {
         assert_eq!(state.elections().len(), trees.len(), "a snapshot has one tree an election");
@@ -551,6 +567,7 @@ impl<T> Core<T> {
             Event::Settled => {
                 self.spare = self.in_flight.take().map(|batch| batch.payload).unwrap_or_default()
             }
+            Event::NoRoom => self.no_room(effects),
             Event::Deposed => self.deposed(),
         }
     }
@@ -621,6 +638,17 @@ impl<T> Core<T> {
                 self.finish_chunk(chunk, effects);
             }
         }
+    }
+
+    fn no_room(&mut self, effects: &mut Effects<T>) {
+        let Some(batch) = self.in_flight.take() else { return };
+        for logged in Batch::new(&batch.payload).flatten() {
+            if let Command::Officer(command) = logged.command {
+                self.waiting.push_back(Waiting::Officer(logged.stamp, command, None));
+            }
+        }
+        self.in_flight = Some(batch);
+        self.full(effects);
     }
 
     fn deposed(&mut self) {

@@ -66,7 +66,7 @@ impl<S: Storage, T> std::fmt::Debug for Engine<S, T> {
 }
 
 /// Why a replay stopped.
-enum Replay {
+pub(crate) enum Replay {
     Failed(NodeError),
     /// The snapshot or the index is of another history; without them the log itself is still good.
     StaleCache,
@@ -306,7 +306,7 @@ fn make<S: Storage, T>(disks: &Disks<S>, config: &EngineConfig) -> Result<Engine
 }
 
 /// Folds the log, from its beginning or from a snapshot on.
-struct Replayer<'a, S: Storage, T> {
+pub(crate) struct Replayer<'a, S: Storage, T> {
     disks: &'a Disks<S>,
     config: &'a EngineConfig,
     core: Core<T>,
@@ -314,8 +314,39 @@ struct Replayer<'a, S: Storage, T> {
     effects: Effects<T>,
 }
 
-impl<S: Storage, T> Replayer<'_, S, T> {
-    fn take(&mut self, point: LogPoint, payload: &[u8], leaves: &[Hash]) -> Result<(), Replay> {
+impl<'a, S: Storage, T> Replayer<'a, S, T> {
+    /// Where a snapshot stands, or at the beginning.
+    pub(crate) fn begin(
+        disks: &'a Disks<S>,
+        config: &'a EngineConfig,
+        snapshot: Option<Snapshot>,
+    ) -> Result<(Self, LogPoint), Replay> {
+        let core: Core<T> = Core::new(config.keys.clone(), config.limits, config.seed);
+        let mut replayer = Replayer { disks, config, core, caches: None, effects: Effects::new() };
+        let Some(snapshot) = snapshot else {
+            Caches::wipe(disks).map_err(Replay::Failed)?;
+            return Ok((replayer, LogPoint::START));
+        };
+        let id = snapshot.state.ledger.as_ref().expect("a snapshot is of a founded ledger").ledger;
+        let mut opened = open_caches(disks, LedgerId(id.0), config)?;
+        if !opened.fit(&snapshot).map_err(Replay::Failed)? {
+            return Err(Replay::StaleCache);
+        }
+        replayer.caches = Some(opened);
+        replayer.core.restore(snapshot.state, snapshot.trees, Hlc(snapshot.hlc));
+        Ok((replayer, snapshot.point))
+    }
+
+    /// What was folded. A ledger without entries was made and killed before its founding was logged.
+    pub(crate) fn end(self, ledger: LedgerId) -> Result<(Core<T>, Caches<S>), Replay> {
+        let caches = match self.caches {
+            Some(caches) => caches,
+            None => open_caches(self.disks, ledger, self.config)?,
+        };
+        Ok((self.core, caches))
+    }
+
+    pub(crate) fn take(&mut self, point: LogPoint, payload: &[u8], leaves: &[Hash]) -> Result<(), Replay> {
         let failed = |what: String| Replay::Failed(NodeError::Entry { position: point.position.0, what });
         self.core
             .replay_hashed(point.position, payload, leaves, &mut self.effects)
@@ -347,22 +378,7 @@ fn replay<S: Storage, T: Send>(
     config: &EngineConfig,
     snapshot: Option<Snapshot>,
 ) -> Result<(Engine<S, T>, Option<String>), Replay> {
-    let core: Core<T> = Core::new(config.keys.clone(), config.limits, config.seed);
-    let mut replayer = Replayer { disks, config, core, caches: None, effects: Effects::new() };
-    let mut start = LogPoint::START;
-    match snapshot {
-        Some(snapshot) => {
-            let id = snapshot.state.ledger.as_ref().expect("a snapshot is of a founded ledger").ledger;
-            let mut opened = open_caches(disks, LedgerId(id.0), config)?;
-            if !opened.fit(&snapshot).map_err(Replay::Failed)? {
-                return Err(Replay::StaleCache);
-            }
-            replayer.caches = Some(opened);
-            start = snapshot.point;
-            replayer.core.restore(snapshot.state, snapshot.trees, Hlc(snapshot.hlc));
-        }
-        None => Caches::wipe(disks).map_err(Replay::Failed)?,
-    }
+    let (mut replayer, start) = Replayer::begin(disks, config, snapshot)?;
     let (ledger, recovery) = match config.options.threads {
         Threads::CallerOnly => {
             let take = |point, payload: &[u8]| replayer.take(point, payload, &leaf_hashes(payload));
@@ -370,12 +386,8 @@ fn replay<S: Storage, T: Send>(
         }
         Threads::Helpers => open_hashing_ahead(disks, config, start, &mut replayer)?,
     };
-    // A ledger without entries was made and killed before its founding was logged: it is founded now.
-    let caches = match replayer.caches {
-        Some(caches) => caches,
-        None => open_caches(disks, ledger.id(), config)?,
-    };
-    Ok((engine(replayer.core, ledger, caches, config), recovery.cut.map(|cut| cut.to_string())))
+    let (core, caches) = replayer.end(ledger.id())?;
+    Ok((engine(core, ledger, caches, config), recovery.cut.map(|cut| cut.to_string())))
 }
 
 /// Opens the ledger and hands every entry behind `start` to `take`.
@@ -464,6 +476,6 @@ fn engine<S: Storage, T>(
     }
 }
 
-fn proof_key(keys: &Keys) -> String {
+pub(crate) fn proof_key(keys: &Keys) -> String {
     election::hex(&keys.node.public().key)
 }
