@@ -153,7 +153,7 @@ fn a_damaged_log_is_moved_aside_and_its_node_comes_back_under_a_new_number() {
     nodes.stop(ONE);
     let disk = nodes.disks[&ONE].clone();
     disk.flip("0000000000000001.seg", 8192 + 4000, 1);
-    let open = |id| Member::open(disk.clone(), config(NodeId(id)), |_| Ok(()));
+    let open = |id| Member::open(disk.clone(), config(NodeId(id)), |_| Ok::<_, LedgerError>(()));
     let error = open(1).unwrap_err();
     assert!(error.is_damage(), "{error}");
     let before = disk.contents();
@@ -178,7 +178,7 @@ fn a_damaged_log_is_moved_aside_and_its_node_comes_back_under_a_new_number() {
     let members = nodes.up[&fourth].core().membership().clone();
     assert_eq!(members.with_seat(Seat::Voter).collect::<Vec<_>>(), [TWO, THREE, fourth]);
     nodes.stop(fourth);
-    let wrong = Member::open(disk, config(THREE), |_| Ok(())).unwrap_err();
+    let wrong = Member::open(disk, config(THREE), |_| Ok::<_, LedgerError>(())).unwrap_err();
     assert!(matches!(wrong, LedgerError::OtherNode { found: 4, expected: 3, .. }), "{wrong}");
 }
 
@@ -197,7 +197,7 @@ fn a_moving_aside_that_was_cut_short_leaves_no_log_to_vote_with() {
         disk.crash_at_operation(disk.operations() + operation);
         let moved = ledger::set_aside(&disk);
         disk.crash(ledger::faulty::Crash::AnySector(operation));
-        let opened = Member::open(disk.clone(), config(ONE), |_| Ok(()));
+        let opened = Member::open(disk.clone(), config(ONE), |_| Ok::<_, LedgerError>(()));
         if moved.is_ok() {
             assert!(matches!(opened, Err(LedgerError::NoLedger { .. })));
             assert!(operation > 6, "{operation}");

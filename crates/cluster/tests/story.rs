@@ -241,7 +241,7 @@ fn what_not_all_versions_know_is_proposed_once_they_do_and_ends_who_does_not() {
     let is_newer = |error: &LedgerError| matches!(error, LedgerError::NewerEntry { kind: NEWER, .. });
     nodes.stop(NodeId(1));
     let disk = nodes.disks[&NodeId(1)].copy();
-    let mut member = Member::open(disk, older, |_| Ok(())).unwrap();
+    let mut member = Member::open(disk, older, |_| Ok::<_, LedgerError>(())).unwrap();
     let ended = (0..20).find_map(|_| {
         let mut turn = Turn::default();
         nodes.step(NodeId(3), Input::Tick).unwrap();
@@ -255,7 +255,8 @@ fn what_not_all_versions_know_is_proposed_once_they_do_and_ends_who_does_not() {
     nodes.run(10);
     nodes.up.get_mut(&NodeId(1)).unwrap().idle().unwrap();
     nodes.stop(NodeId(1));
-    let refused = Member::open(nodes.disks[&NodeId(1)].clone(), older, |_| Ok(())).unwrap_err();
+    let refused =
+        Member::open(nodes.disks[&NodeId(1)].clone(), older, |_| Ok::<_, LedgerError>(())).unwrap_err();
     assert!(is_newer(&refused), "{refused}");
 }
 
@@ -274,7 +275,9 @@ fn a_founding_that_was_cut_short_is_finished_at_the_next_start() {
         }
         disk.crash(ledger::faulty::Crash::AnySector(operation));
         let mut member = match found(&disk) {
-            Err(LedgerError::AlreadyExists { .. }) => Member::open(disk, config(id), |_| Ok(())).unwrap(),
+            Err(LedgerError::AlreadyExists { .. }) => {
+                Member::open(disk, config(id), |_| Ok::<_, LedgerError>(())).unwrap()
+            }
             found => found.unwrap(),
         };
         for _ in 0..2 * ELECTION_TICKS {
