@@ -1,10 +1,12 @@
-//! Several nodes keep one log: consensus as a state machine without clock, disk, network or threads.
+//! Several nodes keep one log: consensus as a state machine without clock, disk, network or threads. The one part
+//! that has a network, timers and a thread is [`net`], which knows nothing of what it carries.
 //!
 //! - [`Core`] is one node's part: [`Core::step`] takes what happened, [`Core::work`] says what is to be done about it.
 //! - [`Member`] is a core with its [`ledger::ReplicatedLedger`]: one [`Member::turn`] does the work on the disk in the
 //!   order that safety rests on, and returns what is to be sent, and what is committed. The simulator and a server
 //!   call the same.
 //! - [`Membership`] is who belongs, in the log; [`Message`] what nodes say to each other, in bytes of our own.
+//! - [`net::Network`] carries such messages, questions and their answers between nodes that share a [`net::JoinKey`].
 //!
 //! ```text
 //! messages, proposals, ticks ──▶ Core ──▶ messages that may go at once
@@ -20,8 +22,10 @@ mod engine;
 mod member;
 mod membership;
 pub mod mutation;
+pub mod net;
 mod random;
 mod room;
+pub mod time;
 mod wire;
 
 pub use crate::core::{
