@@ -31,6 +31,8 @@ pub enum NodeError {
     Cache(#[source] io::Error),
     #[error(transparent)]
     Index(#[from] ledger::index::IndexError),
+    #[error("the cluster has given out all its 65,535 numbers; restore a backup into a new one")]
+    TooManyNodes,
     #[error("the system gave no random bytes")]
     Random,
     #[error("the node's thread could not be started")]

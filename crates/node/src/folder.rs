@@ -47,6 +47,11 @@ impl DataFolder {
         self.root.join("node-key")
     }
 
+    /// Which place in which cluster this folder holds.
+    pub fn cluster(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
     /// Pictures of choices, each under the hash of its bytes. The ledger names them and does not hold them.
     pub fn pictures(&self) -> PathBuf {
         self.root.join("pictures")
@@ -85,11 +90,42 @@ impl DataFolder {
 
     /// Reads the secret and the node's key; makes both where the folder holds no ledger yet.
     pub fn keys(&self) -> Result<Keys, NodeError> {
+        self.keys_of(NODE_NUMBER)
+    }
+
+    /// As [`keys`](Self::keys), for the node of a cluster with this number.
+    pub fn keys_of(&self, number: u16) -> Result<Keys, NodeError> {
         let may_make = !self.has_ledger();
         let secret = read_or_make(&self.secret(), may_make)?;
         // A node's key may be made anew for an old ledger: a restore begins a new epoch with a new key.
         let node = read_or_make(&self.node_key(), true)?;
-        Ok(Keys::new(secret, NodeKey::new(NODE_NUMBER, &node)))
+        Ok(Keys::new(secret, NodeKey::new(number, &node)))
+    }
+
+    /// The voting secret as it is handed to a node that joins. Nothing of it may be logged.
+    pub fn secret_text(&self) -> Result<zeroize::Zeroizing<String>, NodeError> {
+        let path = self.secret();
+        let failed = |source| NodeError::File { step: "read", path: path.clone(), source };
+        Ok(fs::read_to_string(&path).map_err(failed)?.into())
+    }
+
+    /// Takes over the voting secret of a cluster, for a folder without a ledger. The node's key is made anew, too: a
+    /// number has one key.
+    pub fn adopt_secret(&self, text: &str) -> Result<(), NodeError> {
+        let path = self.secret();
+        if self.has_ledger() {
+            return Err(NodeError::NotEmpty(self.root.clone()));
+        }
+        Secret::from_text(text)
+            .map_err(|error| NodeError::Secret { path: path.clone(), what: error.to_string() })?;
+        let failed = |source| NodeError::File { step: "write", path: path.clone(), source };
+        replace_file(&path, &path.with_extension("new"), text.as_bytes()).map_err(failed)?;
+        match fs::remove_file(self.node_key()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(NodeError::File { step: "remove", path: self.node_key(), source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the keys of a ledger that exists, and makes none.

@@ -15,6 +15,7 @@
 
 pub mod caches;
 pub mod clock;
+pub mod cluster_shell;
 pub mod cluster_view;
 pub mod core;
 mod desk;
@@ -23,6 +24,7 @@ pub mod engine;
 mod error;
 pub mod folder;
 pub mod identity;
+mod keeper;
 pub mod letters;
 mod lookup;
 #[cfg(feature = "mutation")]

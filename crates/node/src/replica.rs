@@ -211,19 +211,21 @@ impl<S: Storage, T> Replica<S, T> {
         let member_config =
             MemberConfig { core: config.core, options: config.engine.options, room: config.room };
         let mut notes = Vec::new();
-        match config.begin {
-            Begin::Resume => {}
+        let begun = match config.begin {
+            Begin::Resume => Ok(false),
             Begin::Found(ledger) => {
-                Caches::wipe(disks)?;
                 let stamp = Hlc::default().next(clock.now).0;
-                let member =
-                    Member::found(disks.ledger.clone(), ledger, member_config, &config.info, 1, stamp)?;
-                drop(member);
+                Member::found(disks.ledger.clone(), ledger, member_config, &config.info, 1, stamp)
+                    .map(|_| true)
             }
-            Begin::Join(ledger) => {
-                Caches::wipe(disks)?;
-                drop(Member::join(disks.ledger.clone(), ledger, member_config)?);
-            }
+            Begin::Join(ledger) => Member::join(disks.ledger.clone(), ledger, member_config).map(|_| true),
+        };
+        match begun {
+            Ok(false) => {}
+            Ok(true) => Caches::wipe(disks)?,
+            // A process ended between the beginning and the note of it; whether the number is right is checked below.
+            Err(LedgerError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
         let snapshot = Snapshot::read(&disks.cache);
         let replayed = match replay(disks, &config.engine, member_config, snapshot) {

@@ -1,6 +1,7 @@
 //! The thin shell: one writer thread around the engine, and the handles that reach it.
 
 use crate::clock::{ClockReading, SystemClock};
+use crate::cluster_shell::{ClusterConfig, ELECTION_TICKS, HEARTBEAT_TICKS, Place, Steward, TICK_MILLIS};
 use crate::cluster_view::{ClusterError, ClusterRequest, ClusterView, NodeRole, NodeView};
 use crate::core::{
     Acted, Answer, BulkAnswer, CoreLimits, Effects, Event, OfficerRequest, PreparedBallot, PreparedChunk,
@@ -11,10 +12,14 @@ use crate::engine::{Engine, EngineConfig};
 use crate::error::NodeError;
 use crate::folder::DataFolder;
 use crate::identity::{Identity, Keys, OfficerToken, system_random, tag_of_text};
+use crate::keeper::{Keeper, Member};
 use crate::lookup;
 use crate::receipt::{CastReceipt, ReceiptContext};
+use crate::replica::{Begin, Input, KINDS, Out, Replica, ReplicaConfig};
 use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use cluster::{CoreConfig, NodeId, NodeInfo, RoomConfig};
 use election::command::{DrawSource, EpochReason};
 use election::definition::Eligibility;
 use election::results::shown_to;
@@ -25,7 +30,7 @@ use election::{
     UnixMillis, Viewer, Voter,
 };
 use ledger::index::IndexReader;
-use ledger::{FileStorage, LedgerOptions};
+use ledger::{FileStorage, LedgerOptions, Position};
 use proof::Hash;
 use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
@@ -43,6 +48,8 @@ pub const EXIT_DISK_FAILED: i32 = 74;
 const IDLE_MILLIS: u64 = 250;
 /// Views of a busy election are replaced at most this often.
 const VIEW_MILLIS: u64 = 5;
+/// Letters of other nodes that may wait for the writer.
+const LETTER_BYTES_MAX: usize = 256 << 20;
 /// Events a slow follower of the feed may fall behind.
 const FEED_EVENTS: usize = 1 << 16;
 
@@ -97,7 +104,9 @@ pub(crate) struct Shared {
     pub keys: Arc<Keys>,
     pub directory: ArcSwap<Directory>,
     directory_watch: watch::Sender<Arc<Directory>>,
-    identity: Identity,
+    identity: ArcSwap<Identity>,
+    /// `None` for a node alone.
+    cluster: ArcSwapOption<ClusterView>,
     folder: DataFolder,
     inbox: Inbox,
     posts: Mutex<Vec<Arc<PostBox>>>,
@@ -129,7 +138,9 @@ struct Inbox {
 
 #[derive(Debug, Default)]
 struct InboxQueue {
-    events: Vec<Event<Ticket>>,
+    events: Vec<Input<Ticket>>,
+    /// Of the letters among them.
+    letter_bytes: usize,
     is_stopping: bool,
 }
 
@@ -201,6 +212,10 @@ impl Shared {
 impl Inbox {
     /// Hands in an event, unless too many ballots wait.
     fn push(&self, event: Event<Ticket>, ballots: usize) -> Result<(), SubmitError> {
+        self.hand_in(Input::Event(event), ballots)
+    }
+
+    fn hand_in(&self, event: Input<Ticket>, ballots: usize) -> Result<(), SubmitError> {
         let waiting = self.ballots.fetch_add(ballots, Ordering::AcqRel);
         if waiting + ballots > self.ballots_max {
             self.ballots.fetch_sub(ballots, Ordering::AcqRel);
@@ -221,13 +236,14 @@ impl Inbox {
     }
 
     /// Waits for events, at most `timeout`; takes all there are. True while the node is to go on.
-    fn take(&self, events: &mut Vec<Event<Ticket>>, timeout: Duration) -> bool {
+    fn take(&self, events: &mut Vec<Input<Ticket>>, timeout: Duration) -> bool {
         let mut queue = lock(&self.queue);
         if queue.events.is_empty() && !queue.is_stopping && !timeout.is_zero() {
             let waited = self.is_ready.wait_timeout(queue, timeout);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::swap(&mut queue.events, events);
+        queue.letter_bytes = 0;
         !queue.is_stopping
     }
 
@@ -261,12 +277,77 @@ impl Node {
             snapshot_every_ballots: config.snapshot_every_ballots,
         };
         let opened = Engine::open(folder.disks()?, engine_config, clock.read())?;
-        let mut engine = opened.engine;
-        let keys = Arc::new(keys);
+        let new_officer_token = (opened.is_new && config.officer_token.is_none()).then_some(made);
+        let keeper = Keeper::Alone(Box::new(opened.engine));
+        Self::run(&config, folder, keys, clock, keeper, opened.notes, new_officer_token)
+    }
+
+    /// Takes the node's place in a cluster, replays what is known to be committed, and starts the writer. Returns before
+    /// a leader is known: until then ballots wait, and after five seconds are told that they are not known yet.
+    ///
+    /// Letters of other nodes go to [`Handle::letter`].
+    pub fn start_in_cluster(config: NodeConfig, cluster: ClusterConfig) -> Result<Started, NodeError> {
+        let ClusterConfig { name, node, begin, info, courier } = cluster;
+        let folder = DataFolder::new(&config.data);
+        folder.create()?;
+        let number = u16::try_from(node.0).map_err(|_| NodeError::TooManyNodes)?;
+        let keys = folder.keys_of(number)?;
+        let made = OfficerToken::from_random(system_random()?);
+        let mut clock = SystemClock::start();
+        let disks = folder.disks()?;
+        let is_founding = matches!(begin, Begin::Found(_));
+        let mut place = match &begin {
+            Begin::Found(ledger) | Begin::Join(ledger) => {
+                let ledger = election::hex(&ledger.0);
+                let place = Place { name: name.clone(), ledger, node: node.0, begun: false, left: false };
+                place.write(&folder)?;
+                place
+            }
+            Begin::Resume => Place::read(&folder)?.ok_or_else(|| NodeError::NoLedger(config.data.clone()))?,
+        };
+        let engine = EngineConfig {
+            keys: keys.clone(),
+            limits: CoreLimits { max_concurrent: config.max_concurrent },
+            options: config.ledger,
+            seed: system_random()?,
+            officer: config.officer_token.as_ref().map(OfficerToken::hash),
+            founding_officer: made.hash(),
+            new_epoch: None,
+            snapshot_every_ballots: config.snapshot_every_ballots,
+        };
+        let seed = u64::from_be_bytes(system_random()?);
+        let core = CoreConfig {
+            id: node,
+            election_ticks: ELECTION_TICKS,
+            heartbeat_ticks: HEARTBEAT_TICKS,
+            seed,
+            kinds: KINDS,
+        };
+        let replica = ReplicaConfig { engine, core, room: RoomConfig::STANDARD, begin, info };
+        let opened = Replica::open(&disks, replica, clock.read())?;
+        place.begun = true;
+        place.write(&folder)?;
+        let steward = Steward::new(name, courier, disks.ledger.clone());
+        let member = Member { replica: opened.replica, out: Out::new(), steward };
+        let new_officer_token = (is_founding && config.officer_token.is_none()).then_some(made);
+        let keeper = Keeper::Among(Box::new(member));
+        Self::run(&config, folder, keys, clock, keeper, opened.notes, new_officer_token)
+    }
+
+    fn run(
+        config: &NodeConfig,
+        folder: DataFolder,
+        keys: Keys,
+        clock: SystemClock,
+        mut keeper: Keeper<Ticket>,
+        notes: Vec<String>,
+        new_officer_token: Option<OfficerToken>,
+    ) -> Result<Started, NodeError> {
         let shared = Arc::new(Shared {
-            identity: engine.identity(),
+            identity: ArcSwap::from_pointee(keeper.identity()),
+            cluster: ArcSwapOption::empty(),
             folder,
-            keys,
+            keys: Arc::new(keys),
             directory: ArcSwap::from_pointee(Directory::default()),
             directory_watch: watch::Sender::new(Arc::default()),
             inbox: Inbox {
@@ -277,19 +358,19 @@ impl Node {
             },
             posts: Mutex::default(),
             clock: Mutex::new(clock),
-            hlc: AtomicU64::new(engine.core().hlc().0),
-            voters: engine.voters(),
+            hlc: AtomicU64::new(keeper.core().hlc().0),
+            voters: keeper.voters(),
             feed: broadcast::Sender::new(FEED_EVENTS),
             gauges: Gauges::default(),
         });
         let mut publisher = Publisher::new(Arc::clone(&shared));
-        publisher.publish_all(&mut engine)?;
-        let writer = Writer { shared: Arc::clone(&shared), engine, publisher };
+        publisher.publish_all(&mut keeper)?;
+        let writer = Writer { shared: Arc::clone(&shared), keeper, publisher };
+        writer.look_at_cluster_first();
         let thread = std::thread::Builder::new().name("writer".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(NodeError::Thread)?;
-        let new_officer_token = (opened.is_new && config.officer_token.is_none()).then_some(made);
         let node = Node { shared: Arc::clone(&shared), writer: Some(writer) };
-        Ok(Started { node, handle: Handle { shared }, notes: opened.notes, new_officer_token })
+        Ok(Started { node, handle: Handle { shared }, notes, new_officer_token })
     }
 
     /// Stops: answers what it accepted, marks, takes a snapshot, lets go of the folder.
@@ -315,14 +396,14 @@ pub fn begin_epoch(data: &Path, reason: EpochReason) -> Result<Identity, NodeErr
         return Err(NodeError::NoLedger(data.to_owned()));
     }
     let started = Node::start_in_epoch(NodeConfig::standard(data), Some(reason))?;
-    let identity = started.handle.identity().clone();
+    let identity = Identity::clone(&started.handle.identity());
     started.node.stop()?;
     Ok(identity)
 }
 
 struct Writer {
     shared: Arc<Shared>,
-    engine: Engine<FileStorage, Ticket>,
+    keeper: Keeper<Ticket>,
     publisher: Publisher,
 }
 
@@ -340,37 +421,61 @@ impl Writer {
             let _ = writeln!(std::io::stderr(), "hustings: {error}{cause}");
             std::process::exit(EXIT_DISK_FAILED);
         }
-        self.engine.close()
+        self.keeper.close()
     }
 
     fn work(&mut self) -> Result<(), NodeError> {
-        let mut events = Vec::new();
+        let mut inputs = Vec::new();
         let mut effects = Effects::new();
         let mut goes_on = true;
-        while goes_on || self.engine.core().has_work() || !events.is_empty() {
-            goes_on = self.shared.inbox.take(&mut events, self.patience());
+        while goes_on || self.keeper.has_work() || !inputs.is_empty() {
+            goes_on = self.shared.inbox.take(&mut inputs, self.patience());
             let clock = self.shared.read_clock();
-            let is_idle = events.is_empty();
-            self.engine.core_mut().wants_feed = self.shared.feed.receiver_count() > 0;
-            self.engine.turn(clock, events.drain(..), &mut effects)?;
-            self.shared.hlc.fetch_max(self.engine.core().hlc().0, Ordering::AcqRel);
-            self.publisher.publish(&mut self.engine, &mut effects, clock)?;
+            let is_idle = inputs.is_empty();
+            self.keeper.core_mut().wants_feed = self.shared.feed.receiver_count() > 0;
+            self.keeper.turn(clock, &mut inputs, &mut effects)?;
+            self.shared.hlc.fetch_max(self.keeper.core().hlc().0, Ordering::AcqRel);
+            self.publisher.publish(&mut self.keeper, &mut effects, clock)?;
             self.deliver(&mut effects);
-            if is_idle && !self.engine.core().has_work() {
-                self.engine.idle()?;
+            self.look_at_cluster(clock.now);
+            if is_idle && !self.keeper.has_work() {
+                self.keeper.idle()?;
             }
+        }
+        if let Keeper::Among(member) = &mut self.keeper {
+            member.replica.give_up(&mut effects);
+            self.deliver(&mut effects);
         }
         self.close_posts();
         Ok(())
     }
 
+    /// Before the first turn, so that there is always something to see.
+    fn look_at_cluster_first(&self) {
+        if let Keeper::Among(member) = &self.keeper {
+            let view = Steward::first_look(&member.replica, self.shared.now());
+            self.shared.cluster.store(Some(Arc::new(view)));
+        }
+    }
+
+    fn look_at_cluster(&mut self, now: UnixMillis) {
+        if let Keeper::Among(member) = &mut self.keeper
+            && let Some(view) = member.steward.look(&member.replica, now)
+        {
+            self.shared.cluster.store(Some(view));
+        }
+    }
+
     /// How long to wait for events.
     fn patience(&self) -> Duration {
-        let core = self.engine.core();
-        if core.has_work() {
+        if self.keeper.has_work() {
             return Duration::ZERO;
         }
+        let core = self.keeper.core();
         let mut millis = if self.publisher.has_waiting() { VIEW_MILLIS } else { IDLE_MILLIS };
+        if let Keeper::Among(_) = self.keeper {
+            millis = millis.min(TICK_MILLIS);
+        }
         if let Some(at) = core.next_deadline() {
             millis = millis.min(at.0.saturating_sub(self.shared.now().0).max(5));
         }
@@ -429,7 +534,7 @@ impl Publisher {
         !self.waiting.is_empty()
     }
 
-    fn publish_all(&mut self, engine: &mut Engine<FileStorage, Ticket>) -> Result<(), NodeError> {
+    fn publish_all(&mut self, engine: &mut Keeper<Ticket>) -> Result<(), NodeError> {
         let count = engine.core().state().elections().len();
         self.waiting =
             (0..count).map(|index| ElectionIndex(u32::try_from(index).expect("limited"))).collect();
@@ -441,7 +546,7 @@ impl Publisher {
 
     fn publish(
         &mut self,
-        engine: &mut Engine<FileStorage, Ticket>,
+        engine: &mut Keeper<Ticket>,
         effects: &mut Effects<Ticket>,
         clock: ClockReading,
     ) -> Result<(), NodeError> {
@@ -458,7 +563,7 @@ impl Publisher {
             self.waiting.insert(election);
         }
         let monotonic = lock(&self.shared.clock).monotonic();
-        let is_quiet = !engine.core().has_work() && lock(&self.shared.inbox.queue).events.is_empty();
+        let is_quiet = !engine.is_awaited() && lock(&self.shared.inbox.queue).events.is_empty();
         if !self.waiting.is_empty() && (is_quiet || monotonic >= self.published_at + VIEW_MILLIS) {
             self.published_at = monotonic;
             self.publish_views(engine);
@@ -479,7 +584,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn set_gauges(&self, engine: &Engine<FileStorage, Ticket>, clock: ClockReading) {
+    fn set_gauges(&self, engine: &Keeper<Ticket>, clock: ClockReading) {
         let gauges = &self.shared.gauges;
         let position = engine.committed().0;
         if gauges.position.swap(position, Ordering::Relaxed) != position {
@@ -491,14 +596,19 @@ impl Publisher {
         gauges.is_steady.store(clock.is_steady, Ordering::Relaxed);
     }
 
-    fn publish_directory(&mut self, engine: &mut Engine<FileStorage, Ticket>) -> Result<(), NodeError> {
+    fn publish_directory(&mut self, engine: &mut Keeper<Ticket>) -> Result<(), NodeError> {
         while self.handles.len() < engine.core().state().elections().len() {
             let index = ElectionIndex(u32::try_from(self.handles.len()).expect("elections are limited"));
             let handle = self.new_handle(engine, index)?;
             self.handles.push(Arc::new(handle));
         }
         let state = engine.core().state();
-        let facts = state.ledger.as_ref().expect("an open engine is founded");
+        // A node that has only just joined has not heard of the founding yet.
+        let Some(facts) = state.ledger.as_ref() else { return Ok(()) };
+        let identity = engine.identity();
+        if self.shared.identity.load().epoch != identity.epoch {
+            self.shared.identity.store(Arc::new(identity));
+        }
         self.note_locks(state);
         self.handles
             .iter()
@@ -536,7 +646,7 @@ impl Publisher {
 
     fn new_handle(
         &self,
-        engine: &mut Engine<FileStorage, Ticket>,
+        engine: &mut Keeper<Ticket>,
         index: ElectionIndex,
     ) -> Result<ElectionHandle, NodeError> {
         let readers = engine.readers(index)?;
@@ -567,7 +677,7 @@ impl Publisher {
         })
     }
 
-    fn publish_views(&mut self, engine: &Engine<FileStorage, Ticket>) {
+    fn publish_views(&mut self, engine: &Keeper<Ticket>) {
         for election in std::mem::take(&mut self.waiting) {
             let handle = &self.handles[election.0 as usize];
             let checkpoint = handle.view.load().checkpoint.clone();
@@ -578,11 +688,7 @@ impl Publisher {
     }
 }
 
-fn view_of(
-    engine: &Engine<FileStorage, Ticket>,
-    index: ElectionIndex,
-    checkpoint: Option<Arc<str>>,
-) -> ElectionView {
+fn view_of(engine: &Keeper<Ticket>, index: ElectionIndex, checkpoint: Option<Arc<str>>) -> ElectionView {
     let core = engine.core();
     let election = core.state().election(index).expect("the election exists");
     let tree = core.tree(index);
@@ -618,8 +724,9 @@ impl Handle {
         self.shared.now()
     }
 
-    pub fn identity(&self) -> &Identity {
-        &self.shared.identity
+    /// In a cluster the epoch is 0 until the founding has come here.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.shared.identity.load_full()
     }
 
     /// Where the node keeps its data.
@@ -662,7 +769,10 @@ impl Handle {
 
     /// The cluster as this node knows it. `address` is where voters reach this node, for a node without others.
     pub fn cluster(&self, address: &str) -> Arc<ClusterView> {
-        let Identity { ledger, node, .. } = self.identity();
+        if let Some(view) = self.shared.cluster.load_full() {
+            return view;
+        }
+        let Identity { ledger, node, .. } = &*self.identity();
         let (position, this) = (self.shared.gauges.position.load(Ordering::Relaxed), u64::from(*node));
         let alone = NodeView {
             id: this,
@@ -692,8 +802,52 @@ impl Handle {
     }
 
     /// An operator's request; answered once the cluster has done it.
-    pub async fn change_cluster(&self, _request: ClusterRequest) -> Result<(), ClusterError> {
-        Err(ClusterError::NotACluster)
+    pub async fn change_cluster(&self, request: ClusterRequest) -> Result<(), ClusterError> {
+        match self.ask_writer(|ticket| Input::Change(request, ticket)).await {
+            Some(Answer::Changed) => Ok(()),
+            Some(Answer::NotChanged(error)) => Err(error),
+            _ => Err(ClusterError::NotKnownYet),
+        }
+    }
+
+    /// Gives a blank node its place, where this node leads; its number.
+    pub async fn admit(&self, info: NodeInfo) -> Result<NodeId, ClusterError> {
+        match self.ask_writer(|ticket| Input::Join(info, ticket)).await {
+            Some(Answer::Joined(id)) => Ok(id),
+            Some(Answer::NotChanged(error)) => Err(error),
+            _ => Err(ClusterError::NotKnownYet),
+        }
+    }
+
+    /// Waits until everything that was acknowledged anywhere before this call can be seen here.
+    pub async fn catch_up(&self) -> Result<Position, SubmitError> {
+        match self.ask_writer(Input::Read).await {
+            Some(Answer::ReadAt(position)) => Ok(position),
+            Some(Answer::Refused(error)) => Err(error),
+            _ => Err(SubmitError::Stopping),
+        }
+    }
+
+    /// From another node of the cluster. Dropped where too much waits: who sent it sends it again.
+    pub fn letter(&self, from: NodeId, lane: u8, bytes: Bytes) {
+        let mut queue = lock(&self.shared.inbox.queue);
+        if queue.letter_bytes + bytes.len() > LETTER_BYTES_MAX || queue.is_stopping {
+            return;
+        }
+        queue.letter_bytes += bytes.len();
+        queue.events.push(Input::Letter { from, lane, bytes });
+        let is_first = queue.events.len() == 1;
+        drop(queue);
+        if is_first {
+            self.shared.inbox.is_ready.notify_one();
+        }
+    }
+
+    async fn ask_writer(&self, input: impl FnOnce(Ticket) -> Input<Ticket>) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket { post: None, ballots: 0, reply };
+        self.shared.inbox.hand_in(input(ticket), 0).ok()?;
+        answer.await.ok()
     }
 
     /// An officer says that the wall clock is right after it stepped.
@@ -797,7 +951,7 @@ impl Handle {
             let max = election::roll::ROLL_VOTERS_MAX;
             return Err(SubmitError::Rejected(Rejection::ListSize { max }));
         }
-        let id = ElectionId::derive(self.shared.identity.ledger, &definition.slug);
+        let id = ElectionId::derive(self.shared.identity.load().ledger, &definition.slug);
         let key = self.shared.keys.voter_tags(id);
         let entry = |voter: &ListedVoter| RollEntry {
             voter: tag_of_text(&key, &voter.id),
