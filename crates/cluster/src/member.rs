@@ -229,6 +229,7 @@ impl<S: Storage> Member<S> {
             }
             if let Some(last) = work.committed.last() {
                 self.log.commit_to(last.position);
+                self.save_membership(&work.committed)?;
             }
             out.committed.append(&mut work.committed);
             out.reads.append(&mut work.reads);
@@ -267,6 +268,20 @@ impl<S: Storage> Member<S> {
             }
         }
         Ok(())
+    }
+
+    /// That a membership is in force is on disk at once: of nodes that have forgotten it together, those that it made
+    /// dispensable would be needed again.
+    fn save_membership(&mut self, committed: &[Committed]) -> Result<(), LedgerError> {
+        let unchanged = committed.iter().all(|entry| entry.kind != KIND_MEMBERSHIP);
+        if unchanged || is_off(Mutation::CommitBeforeMembership) {
+            return Ok(());
+        }
+        let committed = self.log.committed();
+        match save_committed(&mut self.log, committed) {
+            Err(LedgerError::Full { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     /// True where there was one.

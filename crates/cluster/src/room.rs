@@ -80,8 +80,9 @@ impl Waiting {
     }
 }
 
-/// Whether a message is true although entries wait to be written. Votes are: whoever asks for one must have what this
-/// node has in memory, and that is no less than what it has on disk.
+/// Whether a message is true although entries wait to be written. A vote for somebody is: whoever asks for it must have
+/// what this node has in memory, and that is no less than what it has on disk. To ask for votes it must have written all
+/// that it says it has.
 pub fn may_go(message: &Message) -> bool {
-    message.kind != Kind::AppendAnswer
+    !matches!(message.kind, Kind::AppendAnswer | Kind::Vote | Kind::PreVote)
 }

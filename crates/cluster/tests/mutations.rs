@@ -8,24 +8,41 @@ mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use support::whole_run;
+use support::{Fence, whole_run};
 
 /// Seeds within which a missing safeguard has to show.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 1000;
 
 /// The first seed whose run fails. A safeguard of the library that panics has noticed as well.
-fn first_failure() -> Option<u64> {
-    (1..=SEEDS).find(|seed| catch_unwind(AssertUnwindSafe(|| whole_run(*seed))).is_err())
+fn first_failure(fence: Fence) -> Option<u64> {
+    first_of(SEEDS, fence)
+}
+
+fn first_of(seeds: u64, fence: Fence) -> Option<u64> {
+    (1..=seeds).find(|seed| catch_unwind(AssertUnwindSafe(|| whole_run(*seed, fence))).is_err())
 }
 
 fn assert_caught(what: &str) {
-    let seed = first_failure().unwrap_or_else(|| panic!("{SEEDS} seeds pass without {what}"));
+    let seed = first_failure(Fence::Kept).unwrap_or_else(|| panic!("{SEEDS} seeds pass without {what}"));
     println!("without {what}, seed {seed} fails");
 }
 
 #[test]
 fn with_every_safeguard_the_runs_pass() {
-    assert_eq!(first_failure(), None);
+    assert_eq!(first_of(60, Fence::Kept), None);
+}
+
+#[test]
+fn an_empty_disk_under_the_old_number_is_noticed() {
+    let seed = first_failure(Fence::Broken);
+    println!("with its old number on an empty disk, seed {seed:?} fails");
+    assert!(seed.is_some());
+}
+
+#[test]
+fn what_a_full_disk_did_not_take_and_is_acknowledged_is_noticed() {
+    cluster::mutation::switch_off(cluster::mutation::Mutation::FullDisk);
+    assert_caught("acknowledging only what was written");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 mod support;
 
-use support::{Stats, Told, seeds, whole_run};
+use support::{Fence, Stats, Told, seeds, whole_run};
 
 #[test]
 fn a_cluster_keeps_its_promises_under_faults() {
     let mut total = Stats::default();
     for seed in seeds(24) {
         let _told = Told { test: "a_cluster_keeps_its_promises_under_faults", seed };
-        total.sum(&whole_run(seed).0);
+        total.sum(&whole_run(seed, Fence::Kept).0);
     }
     println!("{total:#?}");
     if std::env::var_os("SIM_SEED").is_none() {
@@ -30,6 +30,18 @@ fn assert_reached(total: &Stats) {
         ("kill", 5),
         ("all at once", 2),
         ("failing sync", 5),
+        ("full disk", 100),
+        ("refused for want of room", 100),
+        ("ended for want of room", 5),
+        ("blank disk", 2),
+        ("flipped bit", 4),
+        ("damage found at start", 4),
+        ("replacement", 8),
+        ("clock jump", 80),
+        ("isolation", 150),
+        ("upgrade told", 15),
+        ("newer entry", 20),
+        ("refused for versions", 80),
         ("partition", 20),
         ("one-way partition", 20),
         ("pause", 20),
@@ -48,6 +60,6 @@ fn assert_reached(total: &Stats) {
 #[test]
 fn a_seed_is_one_run() {
     for seed in seeds(3) {
-        assert_eq!(whole_run(seed), whole_run(seed), "seed {seed}");
+        assert_eq!(whole_run(seed, Fence::Kept), whole_run(seed, Fence::Kept), "seed {seed}");
     }
 }

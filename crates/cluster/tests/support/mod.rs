@@ -5,6 +5,9 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod chance;
+mod harm;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -15,6 +18,9 @@ use cluster::{
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _, Position, Scan as _, Threads};
 
+pub use chance::Stats;
+use chance::{Fnv, Random};
+
 const LEDGER: LedgerId = LedgerId([3; 16]);
 const ELECTION_TICKS: usize = 20;
 /// A healed cluster commits again within as many ticks: a few elections, and a log sent to all.
@@ -22,57 +28,10 @@ pub const HEAL_TICKS: u64 = 40 * ELECTION_TICKS as u64;
 const NODES_MAX: usize = 7;
 /// Less than a segment, so that the log meets an end of room on either side of the mark.
 const ROOM: RoomConfig = RoomConfig { stop_free_bytes: 30_000, reserve_bytes: 40_000 };
-const KINDS: [(EntryKind, u32); 1] = [(EntryKind(1), 1)];
+static KINDS: [(EntryKind, u32); 2] = [(EntryKind(1), 1), (EntryKind(9), 2)];
 
-fn info(address: &str) -> NodeInfo {
-    NodeInfo { address: address.into(), http_address: String::new(), version: 1 }
-}
-
-/// Steele, Lea and Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn one_in(&mut self, cases: u64) -> bool {
-        self.below(cases) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
-        if items.is_empty() { None } else { Some(items[self.below(items.len() as u64) as usize]) }
-    }
-}
-
-/// How often what happened, so that a run in which nothing did is noticed.
-#[derive(Clone, Default, Debug, PartialEq, Eq)]
-pub struct Stats(pub BTreeMap<&'static str, u64>);
-
-impl Stats {
-    fn count(&mut self, what: &'static str) {
-        self.add(what, 1);
-    }
-
-    fn add(&mut self, what: &'static str, times: u64) {
-        *self.0.entry(what).or_default() += times;
-    }
-
-    pub fn sum(&mut self, other: &Self) {
-        other.0.iter().for_each(|(what, times)| self.add(what, *times));
-    }
-
-    pub fn get(&self, what: &str) -> u64 {
-        self.0.get(what).copied().unwrap_or(0)
-    }
+fn info(address: &str, version: u32) -> NodeInfo {
+    NodeInfo { address: address.into(), http_address: String::new(), version }
 }
 
 struct Node {
@@ -85,7 +44,25 @@ struct Node {
     /// Entries handed out in this life, those of before included.
     applied: usize,
     committed: Position,
+    /// A fault is armed that may end it.
     sick: bool,
+    /// A bit of what it has confirmed has flipped, or its disk is another one, and it has not noticed yet.
+    damaged: bool,
+    /// No room on its disk until then.
+    full_until: u64,
+    /// Its clock stands still until then.
+    slow_until: u64,
+    /// Version of the program that is started next, or runs.
+    program: u32,
+}
+
+/// What becomes of a node whose disk is empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fence {
+    /// It joins under a new number.
+    Kept,
+    /// It goes on under its old number: a rule of this crate is broken.
+    Broken,
 }
 
 /// What faults there are at present.
@@ -115,6 +92,19 @@ pub struct World {
     members: BTreeMap<NodeId, Seat>,
     /// Ten faults in so many ticks: under the most, there is hardly ever a majority.
     calm: u64,
+    /// Whose disk is lost or damaged: one at a time, until it is replaced. Two of three would be lost for good.
+    lost: Option<NodeId>,
+    /// Members are removed that are not lost, too.
+    removes: bool,
+    /// Disks of nodes that were replaced, with what was moved aside on them.
+    spare: Vec<FaultyStorage>,
+    /// Who is to die soon, and when.
+    ambushes: BTreeMap<u64, NodeId>,
+    /// What members say of themselves.
+    versions: BTreeMap<NodeId, u32>,
+    /// The newest program that anybody has started.
+    newest: u32,
+    fence: Fence,
     pub stats: Stats,
     trace: u64,
 }
@@ -129,19 +119,9 @@ fn digest(entry: &LogEntry) -> u64 {
     hash.0
 }
 
-struct Fnv(u64);
-
-impl Fnv {
-    fn mix(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
-
 impl World {
     /// A cluster of three or five, formed by founding and joins.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, fence: Fence) -> Self {
         let mut world = Self {
             random: Random(seed),
             now: 0,
@@ -156,13 +136,21 @@ impl World {
             read_count: 0,
             members: BTreeMap::new(),
             calm: [200, 600, 1500][(seed % 3) as usize],
+            lost: None,
+            removes: seed.is_multiple_of(2),
+            spare: Vec::new(),
+            ambushes: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            newest: if seed % 5 == 0 { 2 } else { 1 },
+            fence,
             stats: Stats::default(),
             trace: 0,
         };
         let storage = FaultyStorage::new(world.random.next());
-        let config = world.config(NodeId(1));
-        let founder = Member::found(storage.clone(), LEDGER, config, &info("n1"), 1, 0).unwrap();
-        world.nodes.insert(NodeId(1), Node::up(storage, founder, 0));
+        let program = world.newest;
+        let config = world.config(NodeId(1), program);
+        let founder = Member::found(storage.clone(), LEDGER, config, &info("n1", program), 1, 0).unwrap();
+        world.nodes.insert(NodeId(1), Node::up(storage, founder, program));
         let size = if world.random.one_in(2) { 3 } else { 5 };
         world.run_until("the cluster is formed", |world| {
             let voters = world.members.values().filter(|seat| **seat == Seat::Voter).count();
@@ -174,14 +162,15 @@ impl World {
         world
     }
 
-    fn config(&mut self, id: NodeId) -> MemberConfig {
+    fn config(&mut self, id: NodeId, program: u32) -> MemberConfig {
         let options = LedgerOptions {
             segment_bytes_first: 16 << 10,
             segment_bytes_max: 64 << 10,
             threads: Threads::CallerOnly,
         };
         let seed = self.random.next();
-        let core = CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed, kinds: &KINDS };
+        let kinds: &[_] = if program == 1 { &KINDS[..1] } else { &KINDS };
+        let core = CoreConfig { id, election_ticks: ELECTION_TICKS, heartbeat_ticks: 4, seed, kinds };
         MemberConfig { core, options, room: ROOM }
     }
 
@@ -197,18 +186,30 @@ impl World {
     /// Repairs everything; then something new has to be acknowledged, and everybody has to know it.
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.ambushes.clear();
         for node in self.nodes.values_mut() {
             node.back_at = node.back_at.min(self.now);
-            node.paused_until = 0;
+            (node.paused_until, node.full_until, node.slow_until) = (0, 0, 0);
+            node.storage.set_space(None);
+            if node.member.is_none() {
+                node.program = self.newest;
+            }
+        }
+        // What it has not noticed it notices at its next start.
+        if let Some(lost) = self.lost.filter(|lost| self.nodes.contains_key(lost)) {
+            self.power_off(lost);
         }
         let before = self.committed.len();
         self.run_until("a healed cluster serves again", |world| {
             world.load();
+            if let Some(lost) = world.lost.filter(|lost| world.nodes.contains_key(lost)) {
+                world.nodes.get_mut(&lost).expect("just seen").back_at = 0;
+            }
             let voter = |id: &NodeId| world.members.contains_key(id);
             let all = world.nodes.iter().filter(|(id, _)| voter(id));
             let missing = |node: &Node| node.member.is_none() || node.applied < world.committed.len();
             let behind = all.filter(|(_, node)| missing(node)).count();
-            world.committed.len() > before + 3 && behind == 0
+            world.committed.len() > before + 3 && behind == 0 && world.lost.is_none()
         });
         self.check_logs();
     }
@@ -234,6 +235,7 @@ impl World {
         self.now += 1;
         self.cuts.retain(|_, until| *until > self.now);
         self.bring_back();
+        self.replace_lost();
         if faults == Faults::Any {
             self.load();
             self.change_members();
@@ -249,7 +251,8 @@ impl World {
         }
         for id in self.ids() {
             // Clocks do not run alike.
-            if faults == Faults::None || !self.random.one_in(30) {
+            let stands = self.nodes[&id].slow_until > self.now;
+            if faults == Faults::None || !(stands || self.random.one_in(30)) {
                 self.step(id, Input::Tick);
             }
             self.turn(id);
@@ -300,8 +303,7 @@ impl World {
         }
         turn.messages.into_iter().for_each(|message| self.send(&message));
         if let Err(error) = result {
-            assert!(self.nodes[&id].sick, "node {id} fails without a reason: {error}");
-            self.power_off(id);
+            self.ends(id, &error);
         }
     }
 
@@ -333,6 +335,7 @@ impl World {
         self.stats.count("membership change");
         let before = std::mem::take(&mut self.members);
         self.members = membership.members().map(|(id, info)| (id, info.seat)).collect();
+        self.versions = membership.members().map(|(id, info)| (id, info.version)).collect();
         for id in before.keys().filter(|id| !self.members.contains_key(id)) {
             self.stats.count("removal");
             // It may not know yet, and goes on for a while; then its machine is switched off for good.
@@ -341,12 +344,15 @@ impl World {
             }
         }
         for id in self.members.keys().copied().collect::<Vec<_>>() {
-            if !self.nodes.contains_key(&id) {
+            if !before.contains_key(&id) && !self.nodes.contains_key(&id) {
                 self.stats.count("join");
-                let storage = FaultyStorage::new(self.random.next());
-                let config = self.config(id);
+                let storage = match self.spare.pop() {
+                    Some(storage) if self.random.one_in(2) => storage,
+                    _ => FaultyStorage::new(self.random.next()),
+                };
+                let config = self.config(id, self.newest);
                 let member = Member::join(storage.clone(), LEDGER, config).unwrap();
-                self.nodes.insert(id, Node::up(storage, member, 0));
+                self.nodes.insert(id, Node::up(storage, member, self.newest));
             }
         }
     }
@@ -388,9 +394,16 @@ impl World {
             let payload: Bytes = (0..bytes).map(|at| (number >> (at % 8 * 8)) as u8).collect();
             let leads = self.leads(*id);
             if leads && self.random.one_in(2) {
-                let propose =
-                    Input::Propose { kind: EntryKind(1), epoch: 1, stamp: self.now, payload, urgent: false };
-                self.step(*id, propose);
+                let newer = self.nodes[id].program == 2 && self.random.one_in(10);
+                let kind = EntryKind(if newer { 9 } else { 1 });
+                let urgent = self.random.one_in(8);
+                let propose = Input::Propose { kind, epoch: 1, stamp: self.now, payload, urgent };
+                match self.step(*id, propose) {
+                    Some(Err(Refused::DiskFull)) => self.stats.count("refused for want of room"),
+                    Some(Err(Refused::NotAllKnow { .. })) => self.stats.count("refused for versions"),
+                    Some(Ok(())) if newer => self.stats.count("newer entry"),
+                    _ => {}
+                }
             }
         }
         if self.random.one_in(5)
@@ -413,7 +426,9 @@ impl World {
         let learner = self.members.iter().find(|(_, seat)| **seat == Seat::Learner).map(|(id, _)| *id);
         let change = match learner {
             Some(id) => Change::Promote(id),
-            None if self.members.len() < size => Change::Add(info(&format!("n{}", self.members.len() + 1))),
+            None if self.members.len() < size => {
+                Change::Add(info(&format!("n{}", self.members.len() + 1), self.newest))
+            }
             None => return,
         };
         for id in self.ids() {
@@ -433,13 +448,23 @@ impl World {
             self.stats.count("transfer asked");
             self.step(leader, Input::Transfer(to));
         }
-        if !self.random.one_in(60) {
+        if !self.random.one_in(60) || self.lost.is_some() {
+            return;
+        }
+        let said = |id: &NodeId| self.versions.get(id).copied().unwrap_or(0);
+        let program = |id: &NodeId| self.nodes.get(id).map_or(0, |node| node.program);
+        if let Some(id) = self.members.keys().copied().find(|id| program(id) > said(id))
+            && self.random.one_in(2)
+        {
+            self.stats.count("upgrade told");
+            let change = Change::Describe(id, info(&format!("n{id}"), program(&id)));
+            self.step(leader, Input::Change { change, epoch: 1, stamp: self.now });
             return;
         }
         let all: Vec<NodeId> = voters.iter().chain(&learners).copied().collect();
         let change = match self.random.below(3) {
-            0 if self.nodes.len() < NODES_MAX => Change::Add(info(&format!("n{}", self.now))),
-            1 if all.len() > 3 || voters.len() > 3 => match self.random.pick(&all) {
+            0 if self.nodes.len() < NODES_MAX => Change::Add(info(&format!("n{}", self.now), self.newest)),
+            1 if self.removes && (all.len() > 3 || voters.len() > 3) => match self.random.pick(&all) {
                 Some(id) if voters.len() > 2 || learners.contains(&id) => Change::Remove(id),
                 _ => return,
             },
@@ -455,86 +480,6 @@ impl World {
         self.members.iter().filter(|(_, of)| **of == seat).map(|(id, _)| *id).collect()
     }
 
-    fn break_something(&mut self) {
-        let ids = self.ids();
-        let Some(mut id) = self.random.pick(&ids) else { return };
-        if let Some(leader) = self.last_leader
-            && self.nodes.contains_key(&leader)
-            && self.random.one_in(2)
-        {
-            id = leader;
-        }
-        let until = self.now + 10 + self.random.below(150);
-        match self.random.below(self.calm) {
-            0 => {
-                self.stats.count("partition");
-                let side: BTreeSet<NodeId> = ids.iter().filter(|_| self.random.one_in(2)).copied().collect();
-                for (from, to) in pairs(&ids) {
-                    if side.contains(&from) != side.contains(&to) {
-                        self.cuts.insert((from, to), until);
-                    }
-                }
-            }
-            1 => {
-                self.stats.count("one-way partition");
-                for (from, to) in pairs(&ids) {
-                    if from == id && self.random.below(4) > 0 {
-                        self.cuts.insert((from, to), until);
-                    }
-                }
-            }
-            2 => {
-                self.stats.count("pause");
-                self.nodes.get_mut(&id).expect("listed").paused_until = until;
-            }
-            3..7 => self.die_soon(id),
-            7 => {
-                self.stats.count("failing sync");
-                let nth = 1 + self.random.below(4);
-                let node = self.nodes.get_mut(&id).expect("listed");
-                node.storage.fail_sync(nth);
-                node.sick = true;
-            }
-            8 if self.random.one_in(3) => {
-                self.stats.count("all at once");
-                ids.iter().for_each(|id| self.power_off(*id));
-            }
-            9 => {
-                self.stats.count("kill");
-                self.power_off(id);
-            }
-            _ => {}
-        }
-    }
-
-    /// The machine dies within one of its next operations on the disk.
-    fn die_soon(&mut self, id: NodeId) {
-        let within = 1 + self.random.below(8);
-        let node = self.nodes.get_mut(&id).expect("listed");
-        node.storage.crash_at_operation(node.storage.operations() + within);
-        node.sick = true;
-    }
-
-    fn power_off(&mut self, id: NodeId) {
-        let crash = match self.random.below(6) {
-            0 => Crash::KeepAll,
-            1 => Crash::LoseAll,
-            2 => Crash::KeepOfLastWrite(self.random.below(400) as usize),
-            3 => Crash::LoseOfLastWrite(self.random.below(400) as usize),
-            _ => Crash::AnySector(self.random.next()),
-        };
-        self.stats.count("crash");
-        let back_at = self.now + 1 + self.random.below(120);
-        let is_member = self.members.contains_key(&id);
-        let node = self.nodes.get_mut(&id).expect("listed");
-        node.member = None;
-        node.storage.crash(crash);
-        (node.back_at, node.sick) = (back_at, false);
-        if !is_member && !self.members.is_empty() {
-            self.nodes.remove(&id);
-        }
-    }
-
     fn bring_back(&mut self) {
         for id in self.ids() {
             let node = &self.nodes[&id];
@@ -542,7 +487,11 @@ impl World {
                 continue;
             }
             let storage = node.storage.clone();
-            let config = self.config(id);
+            if storage.contents().contains_key("cut") {
+                self.stats.count("cut to be finished");
+            }
+            let program = node.program;
+            let config = self.config(id, program);
             let mut handed_out = Vec::new();
             let opened = Member::open(storage, config, |entry| {
                 let header = entry.header;
@@ -559,9 +508,7 @@ impl World {
             let member = match opened {
                 Ok(member) => member,
                 Err(error) => {
-                    assert!(self.nodes[&id].sick, "node {id} cannot start again: {error}");
-                    self.stats.count("crash while starting");
-                    self.power_off(id);
+                    self.cannot_start(id, &error);
                     continue;
                 }
             };
@@ -570,7 +517,12 @@ impl World {
             }
             let node = self.nodes.get_mut(&id).expect("listed");
             // A fault that was to come at its start may still come.
-            *node = Node { sick: node.sick, ..Node::up(node.storage.clone(), member, 0) };
+            // It has read every byte: what had flipped was taken back since.
+            let Node { sick, full_until, slow_until, .. } = *node;
+            *node = Node { sick, full_until, slow_until, ..Node::up(node.storage.clone(), member, program) };
+            if self.lost == Some(id) {
+                self.lost = None;
+            }
             // What was committed is there again; and the last of it may be what nobody had come to hand out before.
             self.take_committed(id, &handed_out);
         }
@@ -581,8 +533,7 @@ impl World {
         if let Some(member) = &mut node.member
             && let Err(error) = member.idle()
         {
-            assert!(node.sick, "node {id} fails without a reason: {error}");
-            self.power_off(id);
+            self.ends(id, &error);
         }
     }
 
@@ -630,15 +581,19 @@ impl CommittedEntries for ledger::ReplicatedLedger<FaultyStorage> {
 }
 
 impl Node {
-    fn up(storage: FaultyStorage, member: Member<FaultyStorage>, applied: usize) -> Self {
+    fn up(storage: FaultyStorage, member: Member<FaultyStorage>, program: u32) -> Self {
         Self {
             storage,
             committed: Position::NONE,
             member: Some(member),
             back_at: 0,
             paused_until: 0,
-            applied,
+            applied: 0,
             sick: false,
+            damaged: false,
+            full_until: 0,
+            slow_until: 0,
+            program,
         }
     }
 }
@@ -651,8 +606,8 @@ fn pairs(ids: &[NodeId]) -> Vec<(NodeId, NodeId)> {
 }
 
 /// One seed from the founding to the healing, with so many ticks of faults before each, or as many as `SIM_TICKS` says.
-pub fn whole_run(seed: u64) -> (Stats, u64) {
-    let mut world = World::new(seed);
+pub fn whole_run(seed: u64, fence: Fence) -> (Stats, u64) {
+    let mut world = World::new(seed, fence);
     let ticks = number("SIM_TICKS").unwrap_or(500);
     for _ in 0..3 {
         world.run(Faults::Any, ticks);
