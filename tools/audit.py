@@ -113,38 +113,34 @@ def text(low, high, start=""):
 
 ANY, ID, HEX16, HEX32, HEX64 = ".*", "[a-z0-9-]{1,40}", "[0-9a-f]{32}", "[0-9a-f]{64}", "[0-9a-f]{128}"
 U16, U32, COUNT, MANY = (0, 2**16 - 1), (0, 2**32 - 1), (0, 2**53 - 1), 2**53
-NODE = {"node": U16, "key": HEX32}
+NODE, ROLL_LINE = {"node": U16, "key": HEX32}, {"voter": HEX16, "weight": U32, "group": ("or", {None}, U16)}
 EPOCH = {"epoch": U32, "reason": ANY, "first_leaf": COUNT, "nodes": [NODE, 0, MANY]}
-HEADER = {
-    "hustings_record": {1}, "ledger": HEX16, "election": HEX16, "slug": ANY, "shard": U32, "secrecy": ANY,
-    "definition_hash": HEX32, "leaves": COUNT, "ballots": COUNT, "roll": COUNT, "epochs": [EPOCH, 0, MANY]}
-ROLL_LINE = {"voter": HEX16, "weight": U32, "group": ("or", {None}, U16)}
+HEADER = {"hustings_record": {1}, "ledger": HEX16, "election": HEX16, "slug": ANY, "shard": U32, "secrecy": ANY,
+          "definition_hash": HEX32, "leaves": COUNT, "ballots": COUNT, "roll": COUNT, "epochs": [EPOCH, 0, MANY]}
 CHECKPOINT_LINE, END = {"checkpoint": ANY}, {"end": {"sha256": HEX32, "node": U16, "signature": HEX64}}
 OUTCOME = {"kind": ANY, "sentence": ANY, "winners": [ANY, 0, MANY], "tied": [ANY, 0, MANY], "needed?": COUNT, "base?": COUNT,
            "points?": COUNT}
-CONTEST = {
-    "id": ANY, "title": ANY, "method": ANY, "rules": U16, "blank": COUNT,
-    "counts": [{"choice": ANY, "name": ANY, "votes": COUNT}, 0, MANY],
-    "groups?": [{"group": ANY, "weight": COUNT, "blank": COUNT, "votes": [COUNT, 0, MANY]}, 1, MANY],
-    "outcome": ("or", {None}, OUTCOME)}
-RESULT = {
-    "state": ANY, "ballots": COUNT, "voters": COUNT, "weight": COUNT, "eligible?": {"voters": COUNT, "weight": COUNT},
-    "contests": [CONTEST, 0, MANY]}
+CONTEST = {"id": ANY, "title": ANY, "method": ANY, "rules": U16, "blank": COUNT,
+           "counts": [{"choice": ANY, "name": ANY, "votes": COUNT}, 0, MANY],
+           "groups?": [{"group": ANY, "weight": COUNT, "blank": COUNT, "votes": [COUNT, 0, MANY]}, 1, MANY],
+           "outcome": ("or", {None}, OUTCOME)}
+RESULT = {"state": ANY, "ballots": COUNT, "voters": COUNT, "weight": COUNT, "eligible?": {"voters": COUNT, "weight": COUNT},
+          "contests": [CONTEST, 0, MANY]}
 BATCH = {"size": U32, "index": U32, "path": [HEX32, 0, MANY], "root": HEX32, "signature": HEX64}
-RECEIPT = {
-    "receipt": {1}, "ledger": HEX16, "epoch": U32, "node": U16, "election": HEX16, "slug": ANY, "definition": HEX32,
-    "shard": U32, "leaf_index": COUNT, "ballot_index": COUNT, "leaf": HEX32, "nonce": HEX32, "tracker": ANY,
-    "promise": {"synced", "majority", "held"}, "batch": BATCH, "key": HEX32, "at": ANY}
+RECEIPT = {"receipt": {1}, "ledger": HEX16, "epoch": U32, "node": U16, "election": HEX16, "slug": ANY, "definition": HEX32,
+           "shard": U32, "leaf_index": COUNT, "ballot_index": COUNT, "leaf": HEX32, "nonce": HEX32, "tracker": ANY,
+           "promise": {"synced", "majority", "held"}, "batch": BATCH, "key": HEX32, "at": ANY}
 RUNNING, OPENED = {"open", "paused"}, {"open", "paused", "closed", "published", "cancelled"}
 ACTS = {  # Fields after `by`, the states it is allowed in, and the one it leads to.
-    "opened": ({"definition": HEX32, "roll": HEX32, "epoch": U32, **NODE, "rules": U16}, {"not opened"}, "open"),
+    "opened": ({"definition": HEX32, "roll": HEX32, "epoch": U32, **NODE, "rules": U16, "nodes?": [NODE, 1, MANY]},
+               {"not opened"}, "open"),
     "paused": ({}, {"open"}, "paused"), "resumed": ({}, {"paused"}, "open"),
     "extended": ({"closes_at": ANY}, RUNNING, None),
     "closed": ({"reason": {"officer", "deadline", "voters"}, "ballots": COUNT, "voters": COUNT}, RUNNING, "closed"),
     "revealed": ({}, RUNNING | {"closed"}, None), "hidden": ({}, RUNNING | {"closed"}, None),
     "drawn": ({"source": {"server", "public"}, "seed": HEX32, "closing_root": HEX32}, {"closed"}, None),
     "published": ({"result": HEX32}, {"closed"}, "published"), "cancelled": ({"reason": ANY}, RUNNING, "cancelled"),
-    "epoch": ({"epoch": U32, "reason": {"restored", "recovered"}, **NODE}, OPENED, None)}
+    "epoch": ({"epoch": U32, "reason": {"restored", "recovered"}, **NODE}, OPENED, None), "node": (NODE, OPENED, None)}
 HEAD = {"id": ID, "title": text(1, 300), "description?": text(0, 10000)}
 PHOTO = text(1, 2000, r"(?=https?://|/pictures/[0-9a-f]{64}\.(?:png|jpg|webp)\Z)")
 LINK, CHOOSE = text(1, 2000, "(?=https?://|/(?!/))"), {"min": (0, 1000), "max": (1, 1000)}
@@ -154,13 +150,12 @@ ELECT = {**HEAD, "method": {"plurality", "approval"}, "choose": CHOOSE, "seats":
 RATING = {**HEAD, "method": {"rating"}, "choose": CHOOSE, "choices": [{**CHOICE, "id": "0|[1-9][0-9]?|100"}, 2, 11]}
 MOTION = {**HEAD, "method": {"motion"}, "choose": CHOOSE, "majority": ">=?[0-9].*", "base": {"yes-no", "cast", "eligible"},
           "quorum?": ("or", COUNT, fraction), "choices": [{"id": ID, "name": text(1, 200)}, 3, 3]}
-DEFINITION = {
-    "slug": ID, "title": text(1, 300), "description?": text(0, 10000), "organiser?": text(0, 300), "rules": {1},
-    "secrecy": {"open"}, "eligibility": {"open", "list"},
-    "results": {"live", "own-ballot", "at-close", "on-publish", "on-reveal"},
-    "revote": {"forbid", "last-counts"}, "ballots_per_voter": (1, 1000), "draw": {"server", "public", "none"},
-    "closing": {"at?": time, "after_voters?": ("or", (1, MANY - 1), {"all"})}, "groups?": [text(1, 200), 1, 1000],
-    "rehearsal_of?": ID, "follows?": ID, "round": (1, 2**32 - 1), "contest": [("or", ELECT, MOTION, RATING), 1, 50]}
+DEFINITION = {"slug": ID, "title": text(1, 300), "description?": text(0, 10000), "organiser?": text(0, 300), "rules": {1},
+              "secrecy": {"open"}, "eligibility": {"open", "list"},
+              "results": {"live", "own-ballot", "at-close", "on-publish", "on-reveal"},
+              "revote": {"forbid", "last-counts"}, "ballots_per_voter": (1, 1000), "draw": {"server", "public", "none"},
+              "closing": {"at?": time, "after_voters?": ("or", (1, MANY - 1), {"all"})}, "groups?": [text(1, 200), 1, 1000],
+              "rehearsal_of?": ID, "follows?": ID, "round": (1, 2**32 - 1), "contest": [("or", ELECT, MOTION, RATING), 1, 50]}
 def read_definition(line):
     definition = compact(line, DEFINITION)
     is_list, contests = definition["eligibility"] == "list", definition["contest"]
@@ -393,21 +388,25 @@ class Audit:
         need(isinstance(name, str) and name in ACTS, "not a known act")
         more, allowed, leads_to = ACTS[name]
         act = compact(line, {"act": {name}, "at": ANY, "by": {"officer", "rule"}, **more})
+        named = [{it: node[it] for it in NODE} for node in [act] * ("key" in act) + act.get("nodes", [])]
+        nodes = self.epochs[-1][3] if name == "node" and self.epochs else []
         with self.catching("acts", f"leaf {leaf}, `{name}`"):
             self.check_act(act, (name, act.get("reason")), time(act["at"]))
+            need(len({it["node"] for it in nodes + named}) == len(nodes + named), "it names a node that has a key already")
             is_allowed = self.state in allowed and not (name == "drawn" and name in self.acts)
             need(is_allowed, f"not possible while the vote is {self.state}")
             is_officers = (self.definition or {}).get("results", "on-reveal") == "on-reveal" and name != self.curtain
             need(name not in ("revealed", "hidden") or is_officers, "not an officer's to do, or done already")
         self.state, self.curtain = leads_to or self.state, name if name in ("revealed", "hidden") else self.curtain
         if name in ("opened", "epoch"):
-            self.epochs.append((act["epoch"], act.get("reason"), leaf, act["node"], act["key"]))
+            self.epochs.append((act["epoch"], act.get("reason"), leaf, named))
+        nodes += named  # Of `node`: those of the epoch that holds here.
         self.acts[name] = {**act, "leaf": leaf, "time": self.at, "root": self.roots[-1].hex()}
         self.expect("time", self.latest[0] <= self.at, f"{self.latest[1]}: stamped after the next act")
         self.latest = (0, "")
     def check_act(self, act, kind, at):
         is_later, self.at = at >= self.at, max(at, self.at)
-        by_rule = kind in [("closed", "deadline"), ("closed", "voters")] or act.get("source") == "server"
+        by_rule = kind in [("closed", "deadline"), ("closed", "voters"), ("node", None)] or act.get("source") == "server"
         self.closes_at = time(act["closes_at"]) if "closes_at" in act else self.closes_at
         need(is_later and act["by"] == ("rule" if by_rule else "officer"), "before the act before it, or done by another")
         need(act.get("rules", 1) == 1, "other rules than the definition's")
@@ -449,7 +448,7 @@ class Audit:
                     self.sums.update({(scope, contest, choice): weight for choice in marked or ["blank"]})
     def judge(self):
         header, opened, end = self.header, self.acts.get("opened", {}), self.end
-        keys = [bytes.fromhex(epoch[4]) for epoch in self.epochs if epoch[3] == end["node"]]
+        keys = [bytes.fromhex(it["key"]) for epoch in self.epochs for it in epoch[3] if it["node"] == end["node"]]
         message = b"hustings record v1\n" + bytes.fromhex(end["sha256"])
         is_signed = keys and signature_holds(keys[-1], message, bytes.fromhex(end["signature"]))
         self.expect("digest", is_signed and self.digest.hexdigest() == end["sha256"], "the file or its signature was changed")
@@ -463,8 +462,8 @@ class Audit:
             self.expect("roll", is_list == (header["roll"] > 0), "a roll without a list, or a list without a roll")
         self.expect("roll", opened.get("roll", self.commitment) == self.commitment, "another roll was opened")
         first = [it["reason"] for it in header["epochs"][:1] if it["reason"] in ("founded", "restored", "recovered")]
-        acted = [{"epoch": epoch, "reason": reason or "".join(first), "first_leaf": leaf, "nodes": [{"node": node, "key": key}]}
-                 for epoch, reason, leaf, node, key in self.epochs]
+        acted = [{"epoch": epoch, "reason": reason or "".join(first), "first_leaf": leaf, "nodes": nodes}
+                 for epoch, reason, leaf, nodes in self.epochs]
         self.expect("epochs", acted == header["epochs"], "the header's epochs are not those of the acts")
         self.judge_checkpoints()
         if self.definition:
@@ -486,6 +485,8 @@ class Audit:
                 need(self.roots[size - 1] == root, f"another root at size {size}: history was changed")
     def epoch_of_leaf(self, leaf):
         return next((epoch[0] for epoch in reversed(self.epochs) if epoch[2] <= leaf), None)
+    def nodes_of(self, epoch):
+        return [(it["node"], it["key"]) for known, _, _, nodes in self.epochs if known == epoch for it in nodes]
     def judge_checkpoints(self):
         sizes, leaves, closed = [0], self.header["leaves"], self.acts.get("closed")
         for index, note in enumerate(self.notes):
@@ -502,7 +503,7 @@ class Audit:
         origin, in_epoch, size, root, signed, signatures = parse_note(note)
         need(origin == tuple(self.header[it] for it in ("ledger", "election", "shard")), "of another election or shard")
         known = []
-        for _, _, _, node, key in (epoch for epoch in self.epochs if epoch[0] == in_epoch):
+        for node, key in self.nodes_of(in_epoch):
             name, key = f"hustings/{origin[0]}/node/{node}", bytes.fromhex(key)
             own = (name, h(name.encode(), b"\n\x01", key)[:4])
             known += [signature_holds(key, signed, signature) for *whose, signature in signatures if tuple(whose) == own]
@@ -566,8 +567,7 @@ class Audit:
         need(root and root.hex() == batch["root"] and batch["size"] <= 4096, "its path does not hold")
         holds = signature_holds(bytes.fromhex(r["key"]), message, bytes.fromhex(batch["signature"]))
         need(holds and r["tracker"] == tracker(r["leaf"]), "its signature does not hold, or its tracker is another")
-        is_known = (r["epoch"], r["node"], r["key"]) in [(epoch, *node) for epoch, _, _, *node in self.epochs]
-        need(is_known, "no act names its key for that node and epoch")
+        need((r["node"], r["key"]) in self.nodes_of(r["epoch"]), "no act names its key for that node and epoch")
         is_there = leaf < len(self.leaves) and self.leaves[leaf].hex() == r["leaf"]
         need(is_there, f"the ballot was dropped or changed: leaf {leaf} is another or missing. {r['key']} signed "
                        f"{message.hex()} as {batch['signature']}, the root over {statement.hex()} by {batch['path']}")

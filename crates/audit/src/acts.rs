@@ -22,6 +22,8 @@ pub enum Act {
         #[serde(with = "hex_array")]
         key: [u8; 32],
         rules: u16,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        nodes: Vec<NodePublicKey>,
     },
     Paused {
         at: String,
@@ -78,6 +80,13 @@ pub enum Act {
         #[serde(with = "hex_array")]
         key: [u8; 32],
     },
+    Node {
+        at: String,
+        by: By,
+        node: u16,
+        #[serde(with = "hex_array")]
+        key: [u8; 32],
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +131,8 @@ impl Act {
             | Act::Drawn { at, .. }
             | Act::Published { at, .. }
             | Act::Cancelled { at, .. }
-            | Act::Epoch { at, .. } => at,
+            | Act::Epoch { at, .. }
+            | Act::Node { at, .. } => at,
         }
     }
 
@@ -138,7 +148,8 @@ impl Act {
             | Act::Drawn { by, .. }
             | Act::Published { by, .. }
             | Act::Cancelled { by, .. }
-            | Act::Epoch { by, .. } => *by,
+            | Act::Epoch { by, .. }
+            | Act::Node { by, .. } => *by,
         }
     }
 
@@ -155,6 +166,7 @@ impl Act {
             Act::Published { .. } => "published",
             Act::Cancelled { .. } => "cancelled",
             Act::Epoch { .. } => "epoch",
+            Act::Node { .. } => "node",
         }
     }
 }
@@ -212,13 +224,14 @@ pub struct Drawn {
 }
 
 /// A stretch of the tree under one epoch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Epoch {
     pub epoch: u32,
     /// `None` for the first, which an act does not name.
     pub reason: Option<EpochReason>,
     pub first_leaf: u64,
-    pub node: NodePublicKey,
+    /// In the order in which the acts name them; the first began the epoch.
+    pub nodes: Vec<NodePublicKey>,
 }
 
 /// Where an act stands.
@@ -322,7 +335,7 @@ impl Acts {
             Act::Hidden { .. } => self.is_revealed && (is_running || self.state == State::Closed),
             Act::Drawn { .. } => self.state == State::Closed && self.drawn.is_none(),
             Act::Published { .. } => self.state == State::Closed,
-            Act::Epoch { .. } => self.state != State::None,
+            Act::Epoch { .. } | Act::Node { .. } => self.state != State::None,
         }
     }
 
@@ -330,7 +343,7 @@ impl Acts {
     fn broken_rule(&self, act: &Act, place: &Place<'_>) -> Option<String> {
         let expected_by = match act {
             Act::Closed { reason: CloseReason::Deadline | CloseReason::Voters, .. } => By::Rule,
-            Act::Drawn { source: DrawSource::Server, .. } => By::Rule,
+            Act::Drawn { source: DrawSource::Server, .. } | Act::Node { .. } => By::Rule,
             _ => By::Officer,
         };
         if act.by() != expected_by {
@@ -361,8 +374,16 @@ impl Acts {
             {
                 Some("the definition's results are not shown and hidden by officers".to_owned())
             }
+            Act::Opened { node, nodes, .. } if is_twice(*node, nodes) => {
+                Some("it names a node twice".to_owned())
+            }
             Act::Epoch { epoch, .. } if self.epochs.last().is_some_and(|last| *epoch <= last.epoch) => {
                 Some(format!("epoch {epoch} does not follow those before it"))
+            }
+            Act::Node { node, .. }
+                if self.epochs.last().is_some_and(|epoch| epoch.nodes.iter().any(|it| it.node == *node)) =>
+            {
+                Some(format!("node {node} has a key in this epoch already"))
             }
             _ => None,
         }
@@ -371,11 +392,11 @@ impl Acts {
     fn follow(&mut self, act: &Act, place: &Place<'_>) {
         let leaf = place.leaf;
         match *act {
-            Act::Opened { definition, roll, epoch, node, key, .. } => {
+            Act::Opened { definition, roll, epoch, node, key, ref nodes, .. } => {
                 self.state = State::Open;
                 self.opened = Some(Opened { at: self.at, definition, roll });
-                let node = NodePublicKey { node, key };
-                self.epochs.push(Epoch { epoch, reason: None, first_leaf: leaf, node });
+                let nodes = [&[NodePublicKey { node, key }], &nodes[..]].concat();
+                self.epochs.push(Epoch { epoch, reason: None, first_leaf: leaf, nodes });
             }
             Act::Paused { .. } => self.state = State::Paused,
             Act::Resumed { .. } => self.state = State::Open,
@@ -395,8 +416,13 @@ impl Acts {
             }
             Act::Cancelled { .. } => self.state = State::Cancelled,
             Act::Epoch { epoch, reason, node, key, .. } => {
-                let node = NodePublicKey { node, key };
-                self.epochs.push(Epoch { epoch, reason: Some(reason), first_leaf: leaf, node });
+                let nodes = vec![NodePublicKey { node, key }];
+                self.epochs.push(Epoch { epoch, reason: Some(reason), first_leaf: leaf, nodes });
+            }
+            Act::Node { node, key, .. } => {
+                if let Some(epoch) = self.epochs.last_mut() {
+                    epoch.nodes.push(NodePublicKey { node, key });
+                }
             }
         }
     }
@@ -406,14 +432,16 @@ impl Acts {
         self.epochs.iter().rev().find(|epoch| epoch.first_leaf <= leaf)
     }
 
-    /// Nodes that sign in an epoch, as the acts name them.
+    /// Nodes that sign in an epoch, as the acts name them anywhere in the record: a node that joined late may well
+    /// vouch for an earlier leaf of its epoch, as when a voter asks it again.
     pub fn nodes_of_epoch(&self, epoch: u32) -> Vec<NodePublicKey> {
-        self.epochs.iter().filter(|known| known.epoch == epoch).map(|known| known.node).collect()
+        let epochs = self.epochs.iter().filter(|known| known.epoch == epoch);
+        epochs.flat_map(|known| known.nodes.iter().copied()).collect()
     }
 
     /// Key the node last had.
     pub fn last_key(&self, node: u16) -> Option<NodePublicKey> {
-        self.epochs.iter().rev().map(|epoch| epoch.node).find(|known| known.node == node)
+        self.epochs.iter().flat_map(|epoch| &epoch.nodes).rev().find(|known| known.node == node).copied()
     }
 
     /// Check 6: does the header say the same of the epochs?
@@ -430,12 +458,18 @@ impl Acts {
                 Some(EpochReason::Recovered) => listed.reason == "recovered",
             };
             let HeaderEpoch { epoch, first_leaf, nodes, .. } = listed;
-            let same = *epoch == acted.epoch && *first_leaf == acted.first_leaf && nodes[..] == [acted.node];
+            let same = *epoch == acted.epoch && *first_leaf == acted.first_leaf;
             if !reason_holds || !same {
                 fault(format!(
                     "epoch {epoch} in the header is not as in the act at leaf {}",
                     acted.first_leaf
                 ));
+            } else if *nodes != acted.nodes {
+                let numbers =
+                    |nodes: &[NodePublicKey]| -> Vec<u16> { nodes.iter().map(|it| it.node).collect() };
+                let (listed, acted) = (numbers(nodes), numbers(&acted.nodes));
+                let keys = if listed == acted { ", with other keys" } else { "" };
+                fault(format!("epoch {epoch}: the header lists nodes {listed:?}, the acts {acted:?}{keys}"));
             }
         }
     }
@@ -456,6 +490,15 @@ impl Acts {
             _ => Some(Finding::at_leaf(drawn.leaf, "the closing root is not that of the tree at the close")),
         }
     }
+}
+
+fn is_twice(first: u16, more: &[NodePublicKey]) -> bool {
+    let mut seen = vec![first];
+    more.iter().any(|it| {
+        let is_twice = seen.contains(&it.node);
+        seen.push(it.node);
+        is_twice
+    })
 }
 
 /// A time in its one form.

@@ -85,12 +85,13 @@ impl Evidence {
     ) -> Evidence {
         let (leaf, slug) = (receipt.leaf_index, &receipt.slug);
         let node = receipt.node;
+        let other = if record.node == node { String::new() } else { format!("node {} ", record.node) };
         let claim = match found {
             Some(_) => format!(
-                "Node {node} accepted a ballot in `{slug}` as leaf {leaf} and signed a tree with another leaf there."
+                "Node {node} accepted a ballot in `{slug}` as leaf {leaf} and {other}signed a tree with another leaf there."
             ),
             None => format!(
-                "Node {node} accepted a ballot in `{slug}` as leaf {leaf} and signed a final tree that ends before it."
+                "Node {node} accepted a ballot in `{slug}` as leaf {leaf} and {other}signed a final tree that ends before it."
             ),
         };
         Evidence {
@@ -106,8 +107,8 @@ impl Evidence {
     }
 
     /// Does this evidence show that the ballot of its receipt is missing? Needs nothing else. That the keys were the
-    /// node's is for the reader to know; where an epoch lies between (see [`Evidence::is_by_one_key`]), the record's
-    /// `epoch` act names the later one.
+    /// nodes' is for the reader to know; where they are two (see [`Evidence::is_by_one_key`]), the record's acts name
+    /// both.
     pub fn verify(&self) -> Result<(), EvidenceError> {
         let receipt = &self.receipt;
         if self.hustings_evidence != EVIDENCE_VERSION {
@@ -139,7 +140,8 @@ impl Evidence {
 }
 
 impl Evidence {
-    /// Whether receipt and record are signed by the same key, so that the node contradicts itself.
+    /// Whether receipt and record are signed by the same key, so that the node contradicts itself. Otherwise two nodes
+    /// of the ledger contradict each other, or an epoch lies between.
     pub fn is_by_one_key(&self) -> bool {
         self.receipt.public_key() == self.record_key()
     }

@@ -67,7 +67,7 @@ fn report(pass: Pass, voters: Option<u64>, outcomes: Vec<Sentence>, evidence: Ve
         ballots: header.ballots,
         voters,
         root: roots.get(&header.leaves).map(Hash::to_hex),
-        keys: acts.epochs.iter().map(|epoch| hex(&epoch.node.key)).collect(),
+        keys: acts.epochs.iter().flat_map(|epoch| &epoch.nodes).map(|node| hex(&node.key)).collect(),
     };
     let checks = verdicts.into_reports();
     let clean = checks.iter().all(|check| check.verdict != Verdict::Failed);

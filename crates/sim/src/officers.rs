@@ -1,4 +1,5 @@
 //! Officers: they create, open, pause, resume, extend, close, reveal, hide, draw, publish and cancel, sometimes at the wrong moment.
+//! Nodes that join are here too, with their keys.
 
 use crate::lookup::SimEngine;
 use crate::model::{Model, PlainElection, Stage};
@@ -6,7 +7,8 @@ use crate::plans::{self, Lot};
 use crate::random::Random;
 use election::command::DrawSource;
 use election::room::{Pace, RoomCode, Screen, Show};
-use election::{ElectionIndex, OfficerCommand, UnixMillis};
+use election::{ElectionIndex, OfficerCommand, UnixMillis, hex};
+use proof::{NodeKey, Secret};
 
 /// Elections of one simulation, about.
 const ELECTIONS: usize = 14;
@@ -14,12 +16,15 @@ const ELECTIONS: usize = 14;
 #[derive(Debug)]
 pub struct Officers {
     random: Random,
+    /// Apart, so that nodes that join do not shift what officers do.
+    nodes: Random,
     created: u64,
 }
 
 impl Officers {
     pub fn new(random: Random) -> Self {
-        Officers { random, created: 0 }
+        let nodes = random.clone().fork();
+        Officers { random, nodes, created: 0 }
     }
 
     /// What officers ask for in this step.
@@ -36,6 +41,9 @@ impl Officers {
         }
         if self.random.one_in(15) {
             acts.push(self.room_act(model));
+        }
+        if self.nodes.one_in(40) {
+            acts.push(self.node_act());
         }
         acts
     }
@@ -114,6 +122,14 @@ impl Officers {
             7 => OfficerCommand::Hide { slug },
             _ => return self.draw(election, index, engine).or(Some(OfficerCommand::Publish { slug })),
         })
+    }
+
+    /// A node that joins; numbers and keys are few, so that some come again, and some under another key.
+    fn node_act(&mut self) -> OfficerCommand {
+        let node = u16::try_from(self.nodes.between(2, 5)).expect("small");
+        let spare = if self.nodes.one_in(4) { 0x10 } else { 0 };
+        let secret = Secret::from_bytes([u8::try_from(node).expect("small") + spare; 32]);
+        OfficerCommand::Node { node, key: hex(&NodeKey::new(node, &secret).public().key) }
     }
 
     /// Something with rooms; codes are few, so that they are taken, and there to be used.

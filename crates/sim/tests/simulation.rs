@@ -48,6 +48,7 @@ fn assert_reached(total: &Stats) {
         "act: epoch",
         "act: extended",
         "act: hidden",
+        "act: node",
         "act: opened",
         "act: paused",
         "act: published",

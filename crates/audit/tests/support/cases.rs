@@ -11,7 +11,7 @@ use proof::receipt::Receipt;
 use proof::{Hash, NodeKey, Secret, sha256};
 use serde_json::{Value, json};
 
-use super::{Ballot, Draft, Leaf, START, Vote, make_opening, node_key, tag};
+use super::{Ballot, Draft, Leaf, START, Vote, key_hex, key_of, make_opening, node_key, tag};
 
 /// One case: files, and what an auditor says.
 pub struct Case {
@@ -75,6 +75,16 @@ pub fn clean() -> Clean {
             ("open", "still open, live results", still_open()),
             ("cancelled", "cancelled while paused", cancelled()),
             ("no-votes", "no ballot at all; text that JSON escapes", no_votes()),
+            (
+                "cluster",
+                "three nodes sign, the third joins during the vote and vouches for ballots from before that",
+                cluster(),
+            ),
+            (
+                "cluster-restored",
+                "three nodes, then a restored epoch that the second begins; the first joins it after publication",
+                cluster_restored(),
+            ),
         ]
     };
     CLEAN.get_or_init(make).clone()
@@ -315,6 +325,7 @@ fn tampered() -> Vec<Case> {
     form_cases(&mut changed);
     evidence_cases(&mut changed);
     act_cases(&mut changed);
+    node_cases(&mut changed);
     ballot_cases(&mut changed);
     count_cases(&mut changed);
 
@@ -328,6 +339,51 @@ fn tampered() -> Vec<Case> {
 
     receipt_cases(&mut add);
     cases
+}
+
+/// Nodes 1 and 2 from the opening on, and 3 from its middle.
+fn cluster() -> Draft {
+    let contest = json!({"id": "dish", "title": "Which dish?", "choices": ["Soup", "Pie", "Rice"]});
+    let mut vote = Vote::open_with(
+        &[2],
+        json!({"slug": "dishes", "title": "Dishes", "results": "live", "contest": [contest]}),
+        &[],
+    );
+    for voter in 0..6 {
+        vote.cast(Ballot { voter, marks: &[&[(voter % 2) as u16]], key: "" });
+    }
+    vote.join(3);
+    for voter in 6..9 {
+        vote.cast(Ballot { voter, marks: &[&[1]], key: "" });
+    }
+    vote.close();
+    vote.publish();
+    let mut draft = vote.record();
+    draft.receipt_nodes = vec![3, 1, 2];
+    draft.checkpoint_nodes = vec![2, 1];
+    draft.end_key = key_of(3, 1);
+    draft
+}
+
+fn cluster_restored() -> Draft {
+    let contest = json!({"id": "day", "title": "Which day?", "choices": ["Monday", "Friday"]});
+    let definition = json!({"slug": "days", "title": "Days", "contest": [contest]});
+    let mut vote = Vote::open_with(&[3, 2], definition, &[]);
+    for voter in 0..9 {
+        vote.cast(Ballot { voter, marks: &[&[(voter % 2) as u16]], key: "" });
+    }
+    vote.epoch_by(2, 2, EpochReason::Restored);
+    for voter in 9..12 {
+        vote.cast(Ballot { voter, marks: &[&[0]], key: "" });
+    }
+    vote.close();
+    vote.publish();
+    vote.join(1);
+    let mut draft = vote.record();
+    draft.receipt_nodes = vec![1, 2, 3];
+    draft.checkpoint_nodes = vec![2, 1];
+    draft.end_key = key_of(1, 2);
+    draft
 }
 
 type Changed<'a> = dyn FnMut(u8, &str, &'static str, Draft) + 'a;
@@ -493,6 +549,60 @@ fn act_cases(changed: &mut Changed<'_>) {
     let again = draft.leaves[last - 1].clone();
     draft.insert(last, again);
     changed(5, "acts-revealed-twice", "revealed twice", draft);
+}
+
+/// What is wrong about the nodes of a cluster.
+fn node_cases(changed: &mut Changed<'_>) {
+    let mut draft = draft("cluster");
+    draft.end_key = key_of(4, 1);
+    changed(2, "digest-node", "signed by a node that no act names", draft);
+
+    let mut draft = self::draft("cluster");
+    draft.change_act("node", |act| act["by"] = json!("officer"));
+    changed(5, "acts-node-by", "a node that an officer let in", draft);
+
+    let mut draft = self::draft("cluster");
+    let last = draft.leaves.len() - 1;
+    let Leaf::Act(closed) = &draft.leaves[last - 1] else { unreachable!("it was closed, then published") };
+    let at = serde_json::from_str::<Value>(closed).unwrap()["at"].clone();
+    let key = key_hex(2, 9);
+    draft
+        .insert(last, Leaf::Act(format!(r#"{{"act":"node","at":{at},"by":"rule","node":2,"key":"{key}"}}"#)));
+    draft.epochs[0]["nodes"].as_array_mut().unwrap().push(json!({"node": 2, "key": key}));
+    changed(5, "acts-node-twice", "a node has two keys in one epoch", draft);
+
+    let mut draft = self::draft("cluster");
+    let Leaf::Act(opened) = &mut draft.leaves[0] else { unreachable!("it was opened") };
+    *opened = opened.replacen(r#""nodes":[{"node":2"#, r#""nodes":[{"node":1"#, 1);
+    draft.epochs[0]["nodes"][1]["node"] = json!(1);
+    draft.checkpoint_nodes = vec![3];
+    changed(5, "acts-node-opened", "the opening names a node twice", draft);
+
+    let mut draft = self::draft("cluster");
+    let stranger = json!({"node": 4, "key": key_hex(4, 1)});
+    draft.epochs[0]["nodes"].as_array_mut().unwrap().push(stranger);
+    changed(6, "epochs-node-unnamed", "the header lists a node that no act names", draft);
+
+    let mut draft = self::draft("cluster");
+    draft.epochs[0]["nodes"].as_array_mut().unwrap().pop();
+    changed(6, "epochs-node-left-out", "the header leaves out the node that joined", draft);
+
+    let mut draft = self::draft("cluster-restored");
+    draft.epochs[0]["nodes"].as_array_mut().unwrap().swap(1, 2);
+    changed(6, "epochs-node-order", "the header lists the nodes in another order", draft);
+
+    let mut draft = self::draft("cluster-restored");
+    let stays = draft.epochs[0]["nodes"][1].clone();
+    draft.epochs[1]["nodes"].as_array_mut().unwrap().push(stays);
+    changed(6, "epochs-node-stays", "the header takes a node over into the new epoch", draft);
+
+    let mut draft = self::draft("cluster");
+    draft.checkpoint_nodes = vec![1, 4];
+    changed(8, "checkpoints-node", "some checkpoints are signed by a node that no act names", draft);
+
+    let mut draft = self::draft("cluster-restored");
+    draft.checkpoint_nodes = vec![2, 3];
+    changed(8, "checkpoints-node-stays", "a node signs on in an epoch that does not name it", draft);
 }
 
 fn extras(seconds: u64) -> Extras {
@@ -846,6 +956,26 @@ fn receipt_cases(add: &mut Add<'_>) {
         Vec::new(),
     );
 
+    let cluster = draft("cluster");
+    let mut stranger = cluster.clone();
+    stranger.receipt_nodes = vec![1, 4];
+    let some = stranger.receipts().iter().map(receipt_text).collect();
+    add(18, "receipts-node", "some receipts by a node that no act names", cluster.write(), some, Vec::new());
+
+    // Asked again after the restore, a node answers that has not joined the new epoch.
+    let restored = draft("cluster-restored");
+    let mut again = restored.clone();
+    (again.epoch_starts, again.receipt_nodes) = (vec![(2, 0)], vec![3]);
+    let receipts_again = vec![receipt_text(&again.receipts()[0])];
+    add(
+        18,
+        "receipts-node-stays",
+        "a receipt by a node of the epoch before the restore",
+        restored.write(),
+        receipts_again,
+        Vec::new(),
+    );
+
     let nothing = "{\"receipt\":1}\n".to_owned();
     add(18, "receipts-malformed", "a file that is not a receipt", honest.write(), vec![nothing], Vec::new());
 
@@ -866,6 +996,11 @@ fn receipt_cases(add: &mut Add<'_>) {
 
     let kept = vec![flip_signature(&honest.checkpoint(5))];
     add(19, "kept-signature", "a kept checkpoint that nobody signed", honest.write(), Vec::new(), kept);
+
+    let mut stranger = cluster.clone();
+    stranger.checkpoint_nodes = vec![4];
+    let kept = vec![cluster.checkpoint(4), stranger.checkpoint(5)];
+    add(19, "kept-node", "a kept checkpoint by a node that no act names", cluster.write(), Vec::new(), kept);
 
     let kept = vec![open.checkpoint(4)];
     add(19, "kept-elsewhere", "a checkpoint of another election", honest.write(), Vec::new(), kept);

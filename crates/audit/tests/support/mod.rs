@@ -16,18 +16,25 @@ use proof::checkpoint::{Checkpoint, Origin};
 use proof::receipt::{BatchSigner, ForPeople, Promise, Receipt, Statement};
 use proof::{Hash, LeafIndex, LeafKind, NodeKey, Secret, TreeSize, leaf_hash, merkle_root, sha256};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub const LEDGER: [u8; 16] = [0x1e; 16];
 /// 2027-03-01T10:00:00Z.
 pub const START: UnixMillis = UnixMillis(1_803_895_200_000);
 
-/// The node's key in an epoch.
+/// Node 1's key in an epoch.
 pub fn node_key(epoch: u32) -> NodeKey {
-    NodeKey::new(1, &Secret::from_bytes([epoch as u8; 32]))
+    key_of(1, epoch)
 }
 
-fn key_hex(epoch: u32) -> String {
-    election::hex(&node_key(epoch).public().key)
+/// A node's key in an epoch.
+pub fn key_of(node: u16, epoch: u32) -> NodeKey {
+    NodeKey::new(node, &Secret::from_bytes([((node - 1) << 4) as u8 | epoch as u8; 32]))
+}
+
+/// The public part of [`key_of`] in hexadecimal.
+pub fn key_hex(node: u16, epoch: u32) -> String {
+    election::hex(&key_of(node, epoch).public().key)
 }
 
 /// Voter `number`'s tag.
@@ -85,11 +92,17 @@ pub struct Vote {
 impl Vote {
     /// Creates and opens an election; `roll` as weight and group of voters 0, 1, 2 …
     pub fn open(definition: Value, roll: &[(u32, Option<u16>)]) -> Vote {
+        Vote::open_with(&[], definition, roll)
+    }
+
+    /// As [`Vote::open`]; these nodes have joined before.
+    pub fn open_with(nodes: &[u16], definition: Value, roll: &[(u32, Option<u16>)]) -> Vote {
         let slug = definition["slug"].as_str().unwrap().parse().unwrap();
         let mut vote =
             Vote { state: State::default(), clock: 0, epoch: 1, slug, nonces: 0, leaves: Vec::new() };
         let officer = "00".repeat(32);
-        vote.act(OfficerCommand::Found { ledger: LedgerId(LEDGER), node: 1, key: key_hex(1), officer });
+        vote.act(OfficerCommand::Found { ledger: LedgerId(LEDGER), node: 1, key: key_hex(1, 1), officer });
+        nodes.iter().for_each(|node| vote.join(*node));
         let entry = |(voter, (weight, group)): (usize, &(u32, Option<u16>))| RollEntry {
             voter: tag(voter as u64),
             weight: *weight,
@@ -123,8 +136,18 @@ impl Vote {
     }
 
     pub fn epoch(&mut self, epoch: u32, reason: EpochReason) {
+        self.epoch_by(1, epoch, reason);
+    }
+
+    /// A new epoch that this node begins.
+    pub fn epoch_by(&mut self, node: u16, epoch: u32, reason: EpochReason) {
         self.epoch = epoch;
-        self.act(OfficerCommand::Epoch { epoch, reason, node: 1, key: key_hex(epoch) });
+        self.act(OfficerCommand::Epoch { epoch, reason, node, key: key_hex(node, epoch) });
+    }
+
+    /// A further node joins.
+    pub fn join(&mut self, node: u16) {
+        self.act(OfficerCommand::Node { node, key: key_hex(node, self.epoch) });
     }
 
     /// Casts for a voter.
@@ -201,9 +224,10 @@ impl Vote {
         let election = &self.state.elections()[0];
         let facts = self.state.ledger.as_ref().unwrap();
         let epochs = election.epochs.iter().map(|(epoch, first_leaf)| {
-            let key = facts.keys.iter().find(|key| key.epoch == *epoch).unwrap();
-            json!({"epoch": epoch, "reason": key.reason.as_str(), "first_leaf": first_leaf,
-                "nodes": [{"node": key.node, "key": key.key}]})
+            let keys: Vec<_> = facts.keys.iter().filter(|key| key.epoch == *epoch).collect();
+            let nodes: Vec<Value> =
+                keys.iter().map(|key| json!({"node": key.node, "key": key.key})).collect();
+            json!({"epoch": epoch, "reason": keys[0].reason.as_str(), "first_leaf": first_leaf, "nodes": nodes})
         });
         let after_acts = (0..self.leaves.len()).filter(|leaf| matches!(self.leaves[*leaf], Leaf::Act(_)));
         let mut checkpoint_sizes: Vec<u64> = after_acts.map(|leaf| leaf as u64 + 1).collect();
@@ -222,6 +246,8 @@ impl Vote {
             epochs: epochs.collect(),
             epoch_starts: election.epochs.clone(),
             checkpoint_sizes,
+            receipt_nodes: vec![1],
+            checkpoint_nodes: vec![1],
             change_checkpoint: |_, note| note,
             result: Results::of(election).to_json(),
             header_leaves: None,
@@ -246,6 +272,10 @@ pub struct Draft {
     pub epochs: Vec<Value>,
     pub epoch_starts: Vec<(u32, u64)>,
     pub checkpoint_sizes: Vec<u64>,
+    /// Nodes that sign receipts: of the first three ballots, of the next three, and so on, in turns.
+    pub receipt_nodes: Vec<u16>,
+    /// Nodes that sign checkpoints, in turns by size.
+    pub checkpoint_nodes: Vec<u16>,
     pub change_checkpoint: fn(usize, String) -> String,
     pub result: String,
     pub header_leaves: Option<u64>,
@@ -266,43 +296,48 @@ impl Draft {
     pub fn checkpoint(&self, size: u64) -> String {
         let origin = Origin { ledger: LEDGER, epoch: self.epoch_of(size), election: self.election, shard: 0 };
         let root = merkle_root(&self.hashes()[..size as usize]);
-        Checkpoint { origin, size: TreeSize(size), root }.sign(&node_key(origin.epoch))
+        let node = self.checkpoint_nodes[size as usize % self.checkpoint_nodes.len()];
+        Checkpoint { origin, size: TreeSize(size), root }.sign(&key_of(node, origin.epoch))
     }
 
     pub fn ballots(&self) -> usize {
         self.leaves.iter().filter(|leaf| matches!(leaf, Leaf::Ballot(_))).count()
     }
 
-    /// Receipts of all ballots in one batch.
+    /// Receipts of the first epoch's ballots, a batch for each node that signs some.
     pub fn receipts(&self) -> Vec<Receipt> {
         let epoch = self.epoch_starts[0].0;
-        let mut signer = BatchSigner::new();
-        let mut statements = Vec::new();
-        for (index, leaf) in self.leaves.iter().enumerate() {
-            let Leaf::Ballot(opening) = leaf else { continue };
-            let statement = Statement {
-                ledger: LEDGER,
-                epoch: self.epoch_of(index as u64 + 1),
-                node: 1,
-                election: self.election,
-                definition: self.definition_hash,
-                shard: 0,
-                leaf_index: LeafIndex(index as u64),
-                leaf: leaf.hash(),
-                promise: Promise::Synced,
-            };
-            if statement.epoch == epoch {
-                signer.push(&statement);
-                statements.push((statement, opening[..32].try_into().unwrap()));
+        let node_of = |number: usize| self.receipt_nodes[number / 3 % self.receipt_nodes.len()];
+        let mut receipts = Vec::new();
+        for node in self.receipt_nodes.iter().collect::<BTreeSet<_>>() {
+            let (mut signer, mut statements) = (BatchSigner::new(), Vec::new());
+            for number in (0..self.ballots()).filter(|number| node_of(*number) == *node) {
+                let leaf = self.ballot_leaf(number);
+                let Leaf::Ballot(opening) = &self.leaves[leaf] else { unreachable!("it is a ballot's leaf") };
+                let statement = Statement {
+                    ledger: LEDGER,
+                    epoch: self.epoch_of(leaf as u64 + 1),
+                    node: *node,
+                    election: self.election,
+                    definition: self.definition_hash,
+                    shard: 0,
+                    leaf_index: LeafIndex(leaf as u64),
+                    leaf: self.leaves[leaf].hash(),
+                    promise: Promise::Synced,
+                };
+                if statement.epoch == epoch {
+                    signer.push(&statement);
+                    statements.push((statement, number as u64, opening[..32].try_into().unwrap()));
+                }
+            }
+            let Some(batch) = signer.sign(&key_of(*node, epoch)) else { continue };
+            for (index, (statement, ballot_index, nonce)) in statements.into_iter().enumerate() {
+                let at = UnixMillis(START.0 + 60_000).to_string();
+                let people = ForPeople { slug: self.slug.clone(), ballot_index, nonce, at };
+                receipts.push(Receipt::new(&statement, &batch, index as u32, people));
             }
         }
-        let batch = signer.sign(&node_key(epoch)).unwrap();
-        let receipt = |(index, (statement, nonce)): (usize, &(Statement, [u8; 32]))| {
-            let at = UnixMillis(START.0 + 60_000).to_string();
-            let people = ForPeople { slug: self.slug.clone(), ballot_index: index as u64, nonce: *nonce, at };
-            Receipt::new(statement, &batch, index as u32, people)
-        };
-        statements.iter().enumerate().map(receipt).collect()
+        receipts
     }
 
     /// Puts the hash of the result into the `published` act.

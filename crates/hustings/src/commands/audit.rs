@@ -103,8 +103,8 @@ fn whose_keys(evidence: &Evidence) -> String {
         );
     }
     format!(
-        "The receipt is signed by node {node} with the key\n{key:?}\nand the record by node {} of a later epoch, with a key of its own; \
-         the record's `epoch` act names it.",
+        "The receipt is signed by node {node} with the key\n{key:?}\nand the record by node {} with another key: two nodes of the ledger \
+         contradict each other, or a later epoch its earlier one. The record's acts name both keys.",
         evidence.record.node
     )
 }

@@ -2,8 +2,8 @@
 //! design.
 //!
 //! An election that was once seen closed, published or cancelled is never open again, whatever restarts between; no
-//! ballot's stamp is later than the closing time in force; and nothing but the lot, reveals, the publication and
-//! a new epoch is added behind the close.
+//! ballot's stamp is later than the closing time in force; and nothing but the lot, reveals, the publication,
+//! a new epoch and a node that joins is added behind the close.
 
 use crate::ballots::Papers;
 use crate::broken::{Broken, Promise};
@@ -52,7 +52,10 @@ pub fn check_leaves(model: &Model, papers: &Papers) -> Result<(), Broken> {
         let Some(size) = election.closing_size else { continue };
         let behind = &election.leaves[usize::try_from(size).expect("few leaves")..];
         let holds = behind.iter().all(|leaf| {
-            matches!(leaf, Leaf::Act("drawn" | "revealed" | "hidden" | "published" | "epoch" | "cancelled"))
+            matches!(
+                leaf,
+                Leaf::Act("drawn" | "revealed" | "hidden" | "published" | "epoch" | "node" | "cancelled")
+            )
         });
         PROMISE.check(holds, || format!("behind the close of election {index} stand {behind:?}"))?;
     }
