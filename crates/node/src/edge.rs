@@ -7,7 +7,7 @@ use crate::token::{Token, TokenError, TokenKind};
 use crate::views::ElectionHandle;
 use election::ballot::{Extras, OpeningFields, write_opening};
 use election::definition::Eligibility;
-use election::{EncodedAnswers, Hlc, IdempotencyKey, Rejection, Voter};
+use election::{EncodedAnswers, Hlc, IdempotencyKey, Rejection, UnixMillis, Voter};
 use proof::{LeafKind, leaf_hash};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -27,6 +27,14 @@ pub struct ShownVoter {
     pub voter: Voter,
     /// Unix second at which the token was given out; [`ElectionHandle::admits`] says whether that was in time.
     pub issued: u32,
+}
+
+/// An officer's browser, known to be logged in once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfficerSession {
+    /// Tells two sessions apart.
+    pub number: u64,
+    pub begun: UnixMillis,
 }
 
 /// Sessions are numbered in blocks of this many, so that their voters fill bit sets densely.
@@ -117,7 +125,7 @@ impl Edge {
         }
         let (number, issued) = (Some(token.number), token.issued);
         match (&election.roll, token.kind) {
-            (_, TokenKind::Gateway) => Err(TokenError::OtherKind),
+            (_, TokenKind::Gateway | TokenKind::Officer) => Err(TokenError::OtherKind),
             (Some(_), TokenKind::Session) => Err(TokenError::OtherElection),
             (Some(roll), TokenKind::Voter) => {
                 let entry = roll.entry(token.number).ok_or(TokenError::Unknown)?;
@@ -148,6 +156,31 @@ impl Edge {
     pub fn verify_officer(&self, token: &str) -> Result<(), TokenError> {
         let is_ours = is_officer(token, &self.shared.directory.load().officer);
         if is_ours { Ok(()) } else { Err(TokenError::Unknown) }
+    }
+
+    /// A session of an officer's browser, good on every node of the cluster and over restarts, until the officer token
+    /// becomes another one.
+    pub fn new_officer_session(&mut self) -> String {
+        let number = self.officer_mark() << 32 | self.rng.next_u64() >> 32;
+        Token::new(TokenKind::Officer, None, number, self.shared.now()).sign(self.keys().tokens())
+    }
+
+    /// Whether this is such a session, and since when. How long it is good for is for the caller to say.
+    pub fn verify_officer_session(&self, token: &str) -> Result<OfficerSession, TokenError> {
+        let Token { kind, number, issued, .. } = Token::verify(token, self.keys().tokens())?;
+        match kind {
+            TokenKind::Officer if number >> 32 == self.officer_mark() => {
+                Ok(OfficerSession { number, begun: UnixMillis(u64::from(issued) * 1000) })
+            }
+            TokenKind::Officer => Err(TokenError::Unknown),
+            _ => Err(TokenError::OtherKind),
+        }
+    }
+
+    /// Changes with the officer token: the first 32 bits of its hash.
+    fn officer_mark(&self) -> u64 {
+        let directory = self.shared.directory.load();
+        u64::from_str_radix(directory.officer.get(..8).unwrap_or_default(), 16).unwrap_or(0)
     }
 
     /// A voter named by text: an id on the list, or whatever a gateway calls its callers.

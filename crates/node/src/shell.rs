@@ -855,6 +855,12 @@ impl Handle {
         lock(&self.shared.clock).confirm();
     }
 
+    /// Random-looking bytes that every node of the cluster makes of the same `minute` and `draw`: for one-time codes that
+    /// any of them knows again.
+    pub fn pairing_bytes(&self, minute: u64, draw: u8) -> [u8; 32] {
+        self.shared.keys.forms().mac(&[b"pairing\0", &minute.to_be_bytes(), &[draw]])
+    }
+
     /// An edge for one worker.
     pub fn edge(&self) -> Result<Edge, NodeError> {
         Ok(Edge::new(Arc::clone(&self.shared), system_random()?))

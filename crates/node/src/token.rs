@@ -22,6 +22,8 @@ pub enum TokenKind {
     Voter = 1,
     /// A program that casts for the voters it names, in one election.
     Gateway = 2,
+    /// An officer's browser.
+    Officer = 3,
 }
 
 /// A token's content, known to be ours.
@@ -75,6 +77,7 @@ impl Token {
             [VERSION, KEY_VERSION, 0] => TokenKind::Session,
             [VERSION, KEY_VERSION, 1] => TokenKind::Voter,
             [VERSION, KEY_VERSION, 2] => TokenKind::Gateway,
+            [VERSION, KEY_VERSION, 3] => TokenKind::Officer,
             _ => return Err(TokenError::Unknown),
         };
         let election = ElectionId(bytes[3..19].try_into().expect("16 bytes"));

@@ -23,16 +23,19 @@ function start(scope) {
 
 // --- The feed ---------------------------------------------------------------------------------------------------
 
-let source, ticking;
+let source, ticking, heardAt = Date.now(), askedAt, broken = false;
 
 function follow(root) {
   const status = () => document.querySelector("[data-live=status]");
-  let newest, newestAt = 0, heardAt = Date.now(), announcedAt = 0, broken = false, frame = 0;
+  let newest, newestAt = 0, announcedAt = 0, frame = 0;
   source?.close();
   clearInterval(ticking);
-  source = new EventSource(root.dataset.events);
+  askedAt = Date.now();
+  // In a cluster elsewhere.js says which server is followed.
+  source = new EventSource((texts.server ?? "") + root.dataset.events);
   source.onopen = () => { if (broken) announce(texts.again); broken = false; heardAt = Date.now(); tell(); };
-  source.onerror = () => { broken = true; tell(); if (source.readyState === EventSource.CLOSED) comeBack(root); };
+  source.onerror = () => { broken = true; tell(); if (isLost() || source.readyState === EventSource.CLOSED) comeBack(root); };
+  source.addEventListener("alive", () => { heardAt = Date.now(); });
   source.addEventListener("snapshot", (event) => {
     heardAt = Date.now();
     const snapshot = JSON.parse(event.data);
@@ -57,6 +60,7 @@ function follow(root) {
 
   function tell() {
     countDown();
+    if (texts.others && Date.now() - Math.max(heardAt, askedAt) > 13_000) source.onerror();
     const silent = Math.round((Date.now() - heardAt) / 1000);
     put(document.querySelector("[data-live=stale]"), broken && silent > 3 ? fill(texts.stale, { seconds: silent }) : "");
     const line = status();
@@ -85,9 +89,17 @@ function goAlong(root, { show, election, elections = [] }) {
   root.news = news;
 }
 
-/** A feed that the server refused is asked for again after a while, not at once by everybody. */
+/** A feed that the server refused is asked for again after a while, not at once by everybody; another server's soon. */
 function comeBack(root) {
-  setTimeout(() => follow(root), 3000 + Math.random() * 5000);
+  source.close();
+  askedAt = Infinity;
+  const spread = texts.others ? 300 : 3000;
+  setTimeout(() => root.isConnected && follow(root), spread + Math.random() * spread * 2);
+}
+
+/** Tells elsewhere.js that a server does not answer, and what was to be sent; whether there is another one. */
+function isLost(form) {
+  return !document.dispatchEvent(new CustomEvent("hustings:lost", { cancelable: true, detail: form }));
 }
 
 function show(root, snapshot) {
@@ -205,6 +217,7 @@ async function takeOver(attempt) {
     become(page);
     refreshing = false;
   } catch {
+    if (attempt > 1) isLost("page");
     setTimeout(takeOver, Math.min(10_000, 500 * attempt) + Math.random() * 1000, attempt + 1);
   }
 }
@@ -259,7 +272,7 @@ function sendInPlace(form) {
     say(texts.sending);
     try {
       const body = new URLSearchParams(new FormData(form));
-      const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(20_000) });
+      const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(texts.others ? 6000 : 20_000) });
       const seconds = Number(response.headers.get("retry-after")) || 0;
       const page = await response.text();
       const isUnknown = page.includes("data-not-known>");
@@ -274,7 +287,8 @@ function sendInPlace(form) {
         document.querySelector("main").focus();
       }
     } catch {
-      say(texts.notSent);
+      if (isLost(form)) setTimeout(send, 2000);
+      else say(texts.notSent);
     }
     isSending = false;
   }

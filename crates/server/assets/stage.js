@@ -144,6 +144,7 @@ document.addEventListener("submit", async (event) => {
     delete form.dataset.sent;
     const line = document.querySelector("[data-problem]");
     if (line) line.textContent = document.querySelector(".lead").dataset.notSent;
+    document.dispatchEvent(new CustomEvent("hustings:lost", { cancelable: true, detail: "page" }));
   }
 });
 

@@ -7,8 +7,10 @@ use crate::cookies::Cookies;
 use crate::counters::Counters;
 use crate::feed::{Feeds, Present};
 use crate::limits::Limits;
+use crate::members::Members;
 use crate::officers::Officers;
 use crate::pictures::Pictures;
+use arc_swap::ArcSwap;
 use node::{Edge, Handle, Mailbox};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -83,18 +85,20 @@ pub struct App {
     /// Ballots that were looked up with their receipts.
     pub checked: Checked,
     pub pictures: Pictures,
+    members: ArcSwap<Members>,
     pub is_stopping: AtomicBool,
 }
 
 impl App {
     pub fn new(config: ServerConfig, node: Handle, base_url: String, workers: usize, seed: u64) -> Self {
         let limits = &config.limits;
+        let members = Members::of(&node.cluster(&base_url), &base_url, &config.also_at);
         Self {
             base_url,
             is_tls: config.tls.is_some(),
             cookies: Cookies::new(&node.identity().ledger.to_string()),
             officers: Officers::new(
-                limits.officer_sessions_max,
+                limits.officer_logouts_max,
                 limits.officer_session_hours,
                 limits.pairing_code_minutes,
             ),
@@ -108,9 +112,23 @@ impl App {
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             checked: Checked::open(node.folder().checked()),
             pictures: Pictures::new(node.folder().pictures(), limits.pictures_bytes_total_max),
+            members: ArcSwap::from_pointee(members),
             is_stopping: AtomicBool::new(false),
             node,
             config,
+        }
+    }
+
+    /// The servers beside this one, as of a moment ago.
+    pub fn members(&self) -> arc_swap::Guard<Arc<Members>> {
+        self.members.load()
+    }
+
+    /// Takes over who belongs to the cluster now. Asked a few times a second, so that no request has to.
+    pub fn look_at_members(&self) {
+        let members = Members::of(&self.node.cluster(&self.base_url), &self.base_url, &self.config.also_at);
+        if **self.members.load() != members {
+            self.members.store(Arc::new(members));
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Assets {
     pub script: Asset,
     /// The projector's and the officers', beside the script of all pages; voters' phones never load it.
     pub stage_script: Asset,
+    /// Where a cluster's servers have an address each: goes on at another one when this falls silent.
+    pub elsewhere_script: Asset,
     pub icon: Asset,
 }
 
@@ -61,6 +63,12 @@ pub static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
         "js",
         "text/javascript; charset=utf-8",
         lean(include_str!("../assets/stage.js")),
+    ),
+    elsewhere_script: asset(
+        "elsewhere",
+        "js",
+        "text/javascript; charset=utf-8",
+        lean(include_str!("../assets/elsewhere.js")),
     ),
     icon: asset("mark", "svg", "image/svg+xml", &include_bytes!("../assets/mark.svg")[..]),
 });
@@ -107,9 +115,17 @@ impl Asset {
 
 impl Assets {
     pub fn find(&self, path: &str) -> Option<&Asset> {
-        [&self.style, &self.screen_style, &self.officer_style, &self.script, &self.stage_script, &self.icon]
-            .into_iter()
-            .find(|asset| asset.path == path)
+        [
+            &self.style,
+            &self.screen_style,
+            &self.officer_style,
+            &self.script,
+            &self.stage_script,
+            &self.elsewhere_script,
+            &self.icon,
+        ]
+        .into_iter()
+        .find(|asset| asset.path == path)
     }
 }
 
@@ -121,7 +137,9 @@ mod tests {
     fn the_script_stays_small_and_pages_have_no_inline_code() {
         assert!(ASSETS.script.bytes.len() < 15 * 1024);
         assert!(ASSETS.stage_script.bytes.len() < 10 * 1024);
-        for script in [include_str!("../assets/live.js"), include_str!("../assets/stage.js")] {
+        assert!(ASSETS.elsewhere_script.bytes.len() < 5 * 1024);
+        let live = include_str!("../assets/live.js");
+        for script in [live, include_str!("../assets/stage.js"), include_str!("../assets/elsewhere.js")] {
             assert!(script.lines().all(|line| line.matches('`').count() % 2 == 0), "text over several lines");
         }
         let templates = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/templates")).unwrap();

@@ -13,6 +13,9 @@ pub struct ServerConfig {
     /// Scheme and authority under which people reach this server, without a slash at the end: links and QR
     /// codes are made from it, never from what a client sent. `None`: `http(s)://` and the bound address.
     pub base_url: Option<String>,
+    /// Scheme and authority of further servers of the same ledger that the node does not know of. The members of a cluster
+    /// come by themselves.
+    pub also_at: Vec<String>,
     /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<AddressRange>,
     /// Origins (`https://example.org`) whose pages may show results in a frame; nobody's without any.
@@ -34,6 +37,7 @@ impl ServerConfig {
         Self {
             tls: None,
             base_url: None,
+            also_at: Vec::new(),
             trusted_proxies: Vec::new(),
             embed_origins: Vec::new(),
             zmq: None,

@@ -1,7 +1,8 @@
 //! Cookies: what they are called, how they are set, how they are read.
 //!
 //! Over HTTPS they are `__Host-` and `Secure`. Over plain HTTP, a room's laptop, browsers would drop those,
-//! so an unprefixed one is set. Names carry the ledger, so that two servers on one host do not share them.
+//! so an unprefixed one is set. Names carry the ledger, which is the cluster: two clusters on one host do not share them,
+//! the servers of one do.
 
 use hyper::HeaderMap;
 use hyper::header::{COOKIE, HeaderValue};
@@ -17,6 +18,8 @@ pub enum Purpose<'a> {
     /// A voter of one election's list; its id in hex.
     Listed(&'a str),
     Officer,
+    /// The ledger's position that the browser has seen, so that the next server does not show it older things.
+    Seen,
 }
 
 #[derive(Clone, Debug)]
@@ -31,14 +34,38 @@ impl Cookies {
     }
 
     pub fn name(&self, purpose: Purpose<'_>, is_secure: bool) -> String {
-        let prefix = if is_secure { "__Host-" } else { "" };
         match purpose {
-            Purpose::Voter => format!("{prefix}hustings-{}-voter", self.ledger),
+            Purpose::Voter => self.raw_name("voter", is_secure),
             Purpose::Listed(election) => {
-                format!("{prefix}hustings-{}-list-{}", self.ledger, &election[..16.min(election.len())])
+                self.raw_name(&format!("list-{}", &election[..16.min(election.len())]), is_secure)
             }
-            Purpose::Officer => format!("{prefix}hustings-{}-officer", self.ledger),
+            Purpose::Officer => self.raw_name("officer", is_secure),
+            Purpose::Seen => self.raw_name("seen", is_secure),
         }
+    }
+
+    /// The name of the cookie for a purpose in words, as in [`Cookies::carried`].
+    pub fn raw_name(&self, purpose: &str, is_secure: bool) -> String {
+        let prefix = if is_secure { "__Host-" } else { "" };
+        format!("{prefix}hustings-{}-{purpose}", self.ledger)
+    }
+
+    /// All of a browser's cookies of this cluster: their purposes in words, and their values.
+    pub fn carried<'h>(&self, headers: &'h HeaderMap, is_secure: bool) -> Vec<(&'h str, &'h str)> {
+        let start = self.raw_name("", is_secure);
+        let mut carried: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in pairs(headers) {
+            if let Some(purpose) = name.strip_prefix(&*start)
+                && !carried.iter().any(|(known, _)| *known == purpose)
+            {
+                carried.push((purpose, value));
+            }
+        }
+        carried
+    }
+
+    pub fn raw<'h>(&self, headers: &'h HeaderMap, purpose: &str, is_secure: bool) -> Option<&'h str> {
+        find(headers, &self.raw_name(purpose, is_secure))
     }
 
     /// The value of a cookie in a request.
@@ -59,11 +86,36 @@ impl Cookies {
         value: &str,
         max_age_seconds: Option<u64>,
     ) -> HeaderValue {
-        let name = self.name(purpose, is_secure);
+        self.set_named(&self.name(purpose, is_secure), is_secure, value, max_age_seconds)
+    }
+
+    /// As [`Cookies::set`], for a purpose in words whose value was checked.
+    pub fn set_raw(
+        &self,
+        purpose: &str,
+        is_secure: bool,
+        value: &str,
+        max_age_seconds: Option<u64>,
+    ) -> HeaderValue {
+        self.set_named(&self.raw_name(purpose, is_secure), is_secure, value, max_age_seconds)
+    }
+
+    fn set_named(
+        &self,
+        name: &str,
+        is_secure: bool,
+        value: &str,
+        max_age_seconds: Option<u64>,
+    ) -> HeaderValue {
         let secure = if is_secure { "; Secure" } else { "" };
         let age = max_age_seconds.map_or_else(String::new, |seconds| format!("; Max-Age={seconds}"));
         let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{age}{secure}");
         HeaderValue::try_from(text).expect("names and tokens are of visible ASCII")
+    }
+
+    /// The cookie that remembers up to where a browser has seen the ledger, for as long as it is open.
+    pub fn seen(&self, position: u64, is_secure: bool) -> HeaderValue {
+        self.set(Purpose::Seen, is_secure, &position.to_string(), None)
     }
 
     fn draft_name(&self) -> String {
@@ -91,11 +143,12 @@ impl Cookies {
 }
 
 fn find<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    pairs
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(found, value)| (found == name).then_some(value))
+    pairs(headers).find_map(|(found, value)| (found == name).then_some(value))
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ struct Frame {
     is_end: bool,
 }
 
+/// Where there are other servers to go to, a script hears a sign of life this often, and leaves after three missed ones.
+const BEAT_SECONDS: u32 = 4;
 /// Followers who are woken together: some 2 ms of sending.
 const GROUP_FOLLOWERS: usize = 256;
 
@@ -132,6 +134,7 @@ pub fn follow(app: &Arc<App>, key: FeedKey, last_event_id: Option<&str>) -> Resu
         prelude: Some(Bytes::from(prelude)),
         next: Box::pin(next_frame(receiver)),
         id: seen.id,
+        alive: if app.members().others.is_empty() { ": alive\n\n" } else { "event: alive\ndata: 1\n\n" },
         _slot: slot,
         _presence: presence,
     };
@@ -221,7 +224,10 @@ fn subscribe(app: &Arc<App>, key: FeedKey) -> Result<watch::Receiver<Frame>, Pro
 /// Makes frames while somebody follows.
 async fn produce(app: Arc<App>, key: FeedKey, mut source: Source) {
     let pause = Duration::from_millis(1000 / u64::from(app.limits().snapshots_per_second.max(1)));
-    let heartbeat = Duration::from_secs(u64::from(app.limits().heartbeat_seconds.max(1)));
+    let seconds = app.limits().heartbeat_seconds.max(1);
+    let has_others = !app.members().others.is_empty();
+    let heartbeat =
+        Duration::from_secs(u64::from(if has_others { seconds.min(BEAT_SECONDS) } else { seconds }));
     let mut silent_until = Instant::now() + heartbeat;
     loop {
         let has_news = tokio::select! {
@@ -394,6 +400,8 @@ struct FeedBody {
     prelude: Option<Bytes>,
     next: NextFrame,
     id: Arc<str>,
+    /// A sign of life without news. Scripts hear events only.
+    alive: &'static str,
     _slot: SubscriberSlot,
     _presence: Option<Presence>,
 }
@@ -414,7 +422,7 @@ impl Body for FeedBody {
             return Poll::Ready(None);
         };
         self.next = Box::pin(next_frame(receiver));
-        let bytes = if frame.id == self.id { Bytes::from_static(b": alive\n\n") } else { frame.bytes };
+        let bytes = if frame.id == self.id { Bytes::from_static(self.alive.as_bytes()) } else { frame.bytes };
         self.id = frame.id;
         Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
     }

@@ -13,7 +13,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
 use hyper::{HeaderMap, Uri};
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const FORM_FIELDS_MAX: usize = 4_096;
 
@@ -24,6 +24,8 @@ pub struct Input {
     pub headers: HeaderMap,
     pub uri: Uri,
     pub caller: Caller,
+    /// The session that this request was given, for the pages of its answer.
+    pub new_voter: OnceLock<String>,
     params: Vec<(String, String)>,
     body: Body,
 }
@@ -40,6 +42,7 @@ impl FromRequest<Arc<App>> for Input {
         Ok(Input {
             app: Arc::clone(app),
             caller: caller.expect("the worker says who calls before it asks the router"),
+            new_voter: OnceLock::new(),
             params: params.unwrap_or_default(),
             headers: head.headers,
             uri: head.uri,
@@ -145,6 +148,7 @@ impl Input {
             headers: self.headers.clone(),
             uri: self.uri.clone(),
             caller: self.caller,
+            new_voter: self.new_voter.clone(),
             params: std::mem::take(&mut self.params),
             body: Body::empty(),
         };
@@ -182,14 +186,17 @@ impl Input {
         })
     }
 
-    /// Whether the page that sent this, where the browser says which, is one of ours.
-    pub fn is_same_origin(&self) -> bool {
+    /// Whether the page that sent this, where the browser says which, is one of ours, or of another server of the cluster.
+    pub fn is_own_page(&self) -> bool {
         let Some(origin) = self.headers.get(ORIGIN) else {
             return true;
         };
         let Ok(origin) = origin.to_str() else {
             return false;
         };
+        if self.app.members().others.iter().any(|other| other == origin) {
+            return true;
+        }
         let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         origin == self.app.base_url || (authority.is_some() && authority == host)

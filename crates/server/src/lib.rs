@@ -7,6 +7,7 @@
 //! zmq thread ◀── the node's feed
 //! ```
 
+mod adopt;
 mod api;
 mod app;
 mod assets;
@@ -25,6 +26,7 @@ mod feed;
 mod input;
 mod language;
 pub mod limits;
+mod members;
 mod multipart;
 mod officers;
 mod outcome;

@@ -50,8 +50,8 @@ pub struct Limits {
     pub sessions_per_address_burst: u32,
     /// Wrong officer tokens and pairing codes, over all addresses.
     pub logins_per_minute: u32,
-    /// Officers' browsers logged in at once; the oldest is logged out.
-    pub officer_sessions_max: usize,
+    /// Officers' sessions that were logged out before their time and are remembered.
+    pub officer_logouts_max: usize,
     pub officer_session_hours: u32,
     pub pairing_code_minutes: u32,
     /// What a graceful stop waits for answers in work.
@@ -87,7 +87,7 @@ impl Limits {
         sessions_per_address_per_second: 100,
         sessions_per_address_burst: 2_000,
         logins_per_minute: 30,
-        officer_sessions_max: 64,
+        officer_logouts_max: 1_024,
         officer_session_hours: 12,
         pairing_code_minutes: 10,
         stop_timeout_seconds: 10,

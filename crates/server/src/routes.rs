@@ -120,6 +120,7 @@ pub const ROUTES: &[Route] = routes! {
     page get "/e/{slug}/results" pages::results::results;
     page get "/e/{slug}/record" pages::record::record;
     page post "/e/{slug}/record" pages::record::check_receipt;
+    page post "/go-on" pages::elsewhere::go_on;
     page post "/language" pages::choose_language;
     page get "/errors" pages::errors;
     page get "/assets/{name}" pages::asset;

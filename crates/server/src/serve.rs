@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections that wait for a worker to take them.
 const ACCEPTED_MAX: usize = 1_024;
+/// How often the members of the cluster are looked at.
+const MEMBERS_EVERY: Duration = Duration::from_millis(250);
 /// File descriptors kept for the ledger, logs and runtimes.
 const FILES_RESERVED: u64 = 200;
 
@@ -145,7 +147,7 @@ impl Running {
 
     /// A one-time code that lets an officer's browser in, also over plain HTTP.
     pub fn new_pairing_code(&self) -> String {
-        self.app.officers.new_code(self.app.now_ms())
+        self.app.officers.new_code(&self.app.node, self.app.now_ms())
     }
 
     /// Takes no more connections, answers what is in work, and returns when every thread has ended.
@@ -185,9 +187,15 @@ impl Accepting {
         let listener = tokio::net::TcpListener::from_std(listener)
             .expect("the listener is not blocking and this thread has a runtime");
         let mut next = 0;
+        let mut look = tokio::time::interval(MEMBERS_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                _ = look.tick() => {
+                    self.app.look_at_members();
+                    continue;
+                }
                 () = stopped(&mut self.stop) => return,
             };
             match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {

@@ -1,14 +1,15 @@
 //! A worker: one thread with its own runtime, which serves the connections it is handed until the stop.
 
+use crate::adopt::{self, adopt};
 use crate::app::{App, Local, count, install, with_local};
 use crate::body::ResponseBody;
 use crate::caller::Caller;
 use crate::connection::{Phase, Pulse, Ticks, Watched};
 use crate::counters::bump;
 use crate::problem::{self, Problem, Refused};
-use crate::{ballots, feed, routes};
+use crate::{ballots, feed, members, routes};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use hyper::header::{HeaderName, HeaderValue, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use node::Edge;
@@ -31,6 +32,9 @@ use tower::ServiceExt;
 /// What a connection buffers at most, each way; a request line with its headers must fit.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 const TLS_HANDSHAKE_SECONDS: u64 = 10;
+/// How long a page waits for what its browser has seen at another server already, and how often it looks.
+const CATCH_UP_MS: u64 = 1_000;
+const CATCH_UP_EVERY_MS: u64 = 5;
 /// How often a stopping worker looks whether its connections are done.
 const DRAIN_EVERY_MS: u64 = 20;
 
@@ -216,10 +220,17 @@ where
 /// Answers one request: ballots on the short way, everything else through the router.
 async fn answer(line: Arc<Line>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
     line.pulse.set(Phase::Busy);
+    let admitted = line.app.members().admitted(request.headers(), request.uri().path());
     let mut response = match ballots::slug_of(request.method(), request.uri().path()) {
         Some(_) => ballots::answer(&line.app, request).await,
+        None if admitted.is_some() && members::is_preflight(request.method(), request.headers()) => {
+            members::preflight(request.uri().path())
+        }
         None => through_router(&line, request).await,
     };
+    if let Some(origin) = admitted {
+        members::admit(response.headers_mut(), origin);
+    }
     count(|counters| {
         counters.responded(response.status());
         if let Some(Refused(code)) = response.extensions().get::<Refused>() {
@@ -241,7 +252,13 @@ async fn through_router(line: &Line, mut request: Request<Incoming>) -> Response
     request.extensions_mut().insert(id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let is_head = method == Method::HEAD;
-    let answered = catch_panic(line.router.clone().oneshot(request.map(axum::body::Body::new))).await;
+    let (request, cookies) = match adopt(app, request, caller.is_secure).await {
+        Ok(adopted) => adopted,
+        Err(problem) => return problem.into_hyper(),
+    };
+    let is_cluster = app.members().is_cluster && !path.starts_with("/api/");
+    let is_behind = is_cluster && !catch_up(app, request.headers(), caller.is_secure).await;
+    let answered = catch_panic(line.router.clone().oneshot(request)).await;
     let mut response = match answered {
         Some(Ok(response)) => response.map(ResponseBody::Streamed),
         Some(Err(never)) => match never {},
@@ -267,6 +284,13 @@ async fn through_router(line: &Line, mut request: Request<Incoming>) -> Response
         );
     }
     response.headers_mut().insert(&REQUEST_ID, id.0);
+    app.members().open_page(response.headers_mut());
+    let has_news =
+        is_cluster && (is_behind || (method == Method::POST && !response.status().is_server_error()));
+    let seen = has_news.then(|| app.cookies.seen(app.node.status().position, caller.is_secure));
+    for cookie in cookies.into_iter().chain(seen) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     if caller.is_secure {
         response
             .headers_mut()
@@ -276,6 +300,18 @@ async fn through_router(line: &Line, mut request: Request<Incoming>) -> Response
         response.headers_mut().remove("cross-origin-opener-policy");
     }
     response
+}
+
+/// Waits until this server has all that the browser has seen at another one; false if that takes too long.
+async fn catch_up(app: &App, headers: &hyper::HeaderMap, is_secure: bool) -> bool {
+    let Some(seen) = adopt::seen(app, headers, is_secure) else { return true };
+    for _ in 0..CATCH_UP_MS / CATCH_UP_EVERY_MS {
+        if app.node.status().position >= seen {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(CATCH_UP_EVERY_MS)).await;
+    }
+    false
 }
 
 /// The id of a request, for its log lines and its answer.

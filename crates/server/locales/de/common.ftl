@@ -125,3 +125,5 @@ outcome-rated =
         [one] Durchschnitt { $average } von { $highest } aus { $n } Bewertung
        *[other] Durchschnitt { $average } von { $highest } aus { $n } Bewertungen
     }
+elsewhere = Wenn dieser Server nicht antwortet, geht es hier weiter:
+elsewhere-cast = Wenn dieser Server nicht antwortet, senden Sie das Formular an einen anderen; es zählt einmal:

@@ -126,3 +126,5 @@ outcome-rated =
         [one] Average { $average } of { $highest } from { $n } rating
        *[other] Average { $average } of { $highest } from { $n } ratings
     }
+elsewhere = If this server does not answer, go on at
+elsewhere-cast = If this server does not answer, send the form to another one; it counts once:

@@ -118,3 +118,5 @@ outcome-rated =
         [one] Moyenne { $average } sur { $highest } pour { $n } note
        *[other] Moyenne { $average } sur { $highest } pour { $n } notes
     }
+elsewhere = Si ce serveur ne répond pas, continuez sur
+elsewhere-cast = Si ce serveur ne répond pas, envoyez le formulaire à un autre ; il compte une fois :

@@ -69,7 +69,7 @@ impl Step {
         let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
         let session = Session::of(&input)?;
         let (input, form) = input.with_form().await?;
-        if !input.is_same_origin() {
+        if !input.is_own_page() {
             return Err(Refusal::new(&input, forged()));
         }
         session.check_form(&form, &purpose(election.slug.as_str())).or_page(&input)?;

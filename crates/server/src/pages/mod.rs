@@ -3,6 +3,7 @@
 pub mod ballot;
 pub mod casting;
 mod draft;
+pub mod elsewhere;
 mod figures;
 pub mod officer;
 pub mod receipt;
@@ -20,12 +21,14 @@ use crate::language::{Language, Texts};
 use crate::problem::{CODES, Code, Problem, Refused};
 use askama::Template;
 use axum::response::{IntoResponse, Response};
+use elsewhere::Elsewhere;
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
     REFERER, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use hyper::{HeaderMap, StatusCode};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Only our own style, script and pictures; nothing inline, nothing framed, forms to ourselves.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -35,15 +38,18 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
 pub type Page = Result<Response, Refusal>;
 
 /// What every page needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shell {
     pub style: &'static str,
     pub screen_style: &'static str,
     pub officer_style: &'static str,
     pub script: &'static str,
     pub stage_script: &'static str,
+    pub elsewhere_script: &'static str,
     pub icon: &'static str,
     pub secure: bool,
+    /// Where else to go on if this server falls silent; `None` where there is nowhere.
+    pub elsewhere: Option<Arc<Elsewhere>>,
     /// The page's own sentences, in the reader's language.
     pub t: Texts,
 }
@@ -56,8 +62,10 @@ impl Shell {
             officer_style: &ASSETS.officer_style.path,
             script: &ASSETS.script.path,
             stage_script: &ASSETS.stage_script.path,
+            elsewhere_script: &ASSETS.elsewhere_script.path,
             icon: &ASSETS.icon.path,
             secure: input.caller.is_secure,
+            elsewhere: Elsewhere::of(input).map(Arc::new),
             t: input.texts(),
         }
     }
@@ -245,7 +253,7 @@ pub async fn choose_language(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     let back = own_path(&input).unwrap_or("/".to_owned());
     let (input, form) = input.with_form().await?;
-    if !input.is_same_origin() {
+    if !input.is_own_page() {
         return Err(Refusal::new(&input, session::forged()));
     }
     let problem = || Problem::new(&crate::problem::INVALID_VALUE, "there is no such language").at("language");

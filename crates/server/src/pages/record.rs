@@ -130,7 +130,7 @@ pub async fn check_receipt(input: Input) -> Page {
     } else {
         Finding::plain(t, "note-warn", "nothing-to-check", "nothing-to-check-text")
     };
-    if let Some(leaf) = finding.ballot.filter(|_| input.is_same_origin()) {
+    if let Some(leaf) = finding.ballot.filter(|_| input.is_own_page()) {
         input.app.checked.mark(election.id.0, leaf);
     }
     Ok(show(&input, &election, &typed, Some(finding)))

@@ -171,7 +171,7 @@ pub async fn another(input: Input) -> Page {
     }
     let session = Session::of(&input)?;
     let (input, form) = input.with_form().await?;
-    if !input.is_same_origin() {
+    if !input.is_own_page() {
         return Err(Refusal::new(&input, forged()));
     }
     session.check_form(&form, &purpose(&room.code)).or_page(&input)?;

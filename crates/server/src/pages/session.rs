@@ -43,6 +43,7 @@ impl Session {
         take_session(&input.app, input.caller.address, PAGES).or_page(input)?;
         let token = with_edge(|edge| edge.new_session(None))
             .map_err(|rejection| Refusal::new(input, crate::views::rejection(&rejection)))?;
+        let _ = input.new_voter.set(token.clone());
         let cookie =
             input.app.cookies.set(Purpose::Voter, input.caller.is_secure, &token, Some(VOTER_COOKIE_SECONDS));
         Ok(Session { token, cookie: Some(cookie) })

@@ -33,9 +33,7 @@ impl Site {
     }
 
     fn start(folder: tempfile::TempDir, config: ServerConfig) -> Site {
-        let mut node_config = NodeConfig::standard(folder.path().join("data"));
-        node_config.officer_token = Some(OfficerToken::new(OFFICER.to_owned()).unwrap());
-        let started = Node::start(node_config).unwrap();
+        let started = Node::start(Self::node_config(&folder)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let running = server::start(listener, config.clone(), started.handle.clone()).unwrap();
         Site {
@@ -46,6 +44,47 @@ impl Site {
             config,
             folder,
         }
+    }
+
+    /// Two servers of one ledger, each with an address of its own, that know of each other.
+    pub fn pair() -> (Site, Site) {
+        let listen = |host: &str| TcpListener::bind((host, 0)).unwrap();
+        let (here, there) = (listen("127.0.0.1"), listen("127.0.0.2"));
+        let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        let config = |also: &TcpListener| {
+            let mut config = ServerConfig::plain();
+            config.workers = Some(1);
+            config.also_at = vec![url(also)];
+            config
+        };
+        let (config_here, config_there) = (config(&there), config(&here));
+        let folder = tempfile::tempdir().unwrap();
+        let started = Node::start(Self::node_config(&folder)).unwrap();
+        let (node, handle) = (started.node, started.handle);
+        let site = |listener, config: ServerConfig, node, folder| {
+            let running = server::start(listener, config.clone(), handle.clone()).unwrap();
+            Site {
+                address: running.address(),
+                running: Some(running),
+                node,
+                handle: handle.clone(),
+                config,
+                folder,
+            }
+        };
+        let first = site(here, config_here, Some(node), folder);
+        (first, site(there, config_there, None, tempfile::tempdir().unwrap()))
+    }
+
+    /// Scheme and authority, as browsers send it.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn node_config(folder: &tempfile::TempDir) -> NodeConfig {
+        let mut config = NodeConfig::standard(folder.path().join("data"));
+        config.officer_token = Some(OfficerToken::new(OFFICER.to_owned()).unwrap());
+        config
     }
 
     /// Stops, and starts again with the same data at another port.

@@ -48,7 +48,7 @@ pub fn login(input: &Input, fault: Option<&str>, code: &str) -> Page {
 async fn login_form(input: Input) -> Result<(Input, Form), Refusal> {
     let session = Session::of(&input)?;
     let (input, form) = input.with_form().await?;
-    let is_ours = input.is_same_origin() && session.check_form(&form, LOGIN).is_ok();
+    let is_ours = input.is_own_page() && session.check_form(&form, LOGIN).is_ok();
     if is_ours { Ok((input, form)) } else { Err(Refusal::new(&input, forged())) }
 }
 
@@ -69,7 +69,7 @@ pub async fn log_in(input: Input) -> Page {
 pub async fn pair(input: Input) -> Page {
     let (input, form) = login_form(input).await?;
     let app = &input.app;
-    if app.officers.use_code(form.get("code"), app.now_ms()) {
+    if app.officers.use_code(&app.node, form.get("code"), app.now_ms()) {
         return Ok(begin(&input));
     }
     app.rates.logins.take(0, app.now_ms()).map_err(crate::ballots::rate_limited).or_page(&input)?;
@@ -79,7 +79,7 @@ pub async fn pair(input: Input) -> Page {
 /// Logs the browser in. The cookie is new at each login.
 fn begin(input: &Input) -> Response {
     let app = &input.app;
-    let cookie = app.officers.log_in(app.now_ms());
+    let cookie = app.officers.log_in();
     let seconds = u64::from(app.limits().officer_session_hours) * 3600;
     let cookie = app.cookies.set(Purpose::Officer, input.caller.is_secure, &cookie, Some(seconds));
     with_cookie(see_other("/admin"), Some(cookie))
@@ -87,13 +87,13 @@ fn begin(input: &Input) -> Response {
 
 pub async fn log_out(input: Input) -> Page {
     let (input, officer, _) = Officer::posting(input).await?;
-    input.app.officers.log_out(&officer.cookie);
+    input.app.officers.log_out(&officer.cookie, input.app.now_ms());
     let cookie = input.app.cookies.remove(Purpose::Officer, input.caller.is_secure);
     Ok(with_cookie(see_other("/admin"), Some(cookie)))
 }
 
 pub async fn pairing_code(input: Input) -> Page {
     let (input, officer, _) = Officer::posting(input).await?;
-    let code = input.app.officers.new_code(input.app.now_ms());
+    let code = input.app.officers.new_code(&input.app.node, input.app.now_ms());
     Ok(front::list(&input, &officer, front::Said { pairing_code: Some(code), ..front::Said::default() }))
 }

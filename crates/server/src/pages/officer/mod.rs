@@ -50,8 +50,8 @@ impl Officer {
         let Some(officer) = Officer::of(input) else {
             return Err(Refusal::new(input, Problem::new(&problem::FORBIDDEN, "log in first")));
         };
-        let is_ours = input.is_same_origin()
-            && with_edge(|edge| edge.verify_form_token(token, &officer.cookie, OFFICER));
+        let is_ours =
+            input.is_own_page() && with_edge(|edge| edge.verify_form_token(token, &officer.cookie, OFFICER));
         if is_ours { Ok(officer) } else { Err(Refusal::new(input, forged())) }
     }
 }
