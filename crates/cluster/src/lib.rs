@@ -19,6 +19,9 @@
 
 mod core;
 mod engine;
+mod fields;
+pub mod founding;
+mod join;
 mod member;
 mod membership;
 pub mod mutation;
@@ -32,6 +35,8 @@ pub use crate::core::{
     Committed, Core, CoreConfig, Input, LogEntry, Past, Progress, ReadAnswer, Refused, Role, Start, Status,
     Work,
 };
+pub use fields::FieldsError;
+pub use join::{Admission, JoinReply, JoinRequest, QUESTION_JOIN, QUESTION_OTHER_FROM, SECRET_BYTES_MAX};
 pub use member::{Member, MemberConfig, Turn};
 pub use membership::{
     Change, MEMBER_ADDRESS_BYTES_MAX, MEMBERS_MAX, MemberInfo, Membership, MembershipError, NodeId, NodeInfo,

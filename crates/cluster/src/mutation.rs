@@ -16,6 +16,10 @@ pub enum Mutation {
     CommitBeforeMembership = 4,
     /// What was not written for want of room is acknowledged all the same.
     FullDisk = 5,
+    /// A node that is bound to found with some binds itself to others as well.
+    Bound = 6,
+    /// A cluster is founded when all but one have agreed.
+    EveryPromise = 7,
 }
 
 #[cfg(feature = "mutation")]

@@ -11,6 +11,8 @@
 
 mod accept;
 mod ask;
+mod beacon;
+mod beacons;
 mod frame;
 mod key;
 mod link;
@@ -39,6 +41,8 @@ use peer::Peer;
 use tls::Identity;
 
 pub use ask::AskError;
+pub use beacon::Beacon;
+pub use beacons::{BEACON_PORT, OtherCluster, Sighting, Standing};
 pub use frame::{ASK_BYTES_MAX, FRAME_BYTES_MAX};
 pub use key::{ClusterName, ClusterNameError, JOIN_KEY_BYTES, JoinKey, JoinKeyError};
 pub use link::LinkError;
@@ -64,8 +68,11 @@ pub struct NetworkConfig {
     pub advertised: String,
     /// Hosts and ports at which members may be, tried beside what beacons tell.
     pub seeds: Vec<String>,
-    /// Whether to look for others, and be found, by broadcast and multicast.
+    /// Whether to look for others, and be found, by broadcast and multicast. On a loopback address they stay
+    /// within the machine.
     pub beacons: bool,
+    /// UDP port of the beacons, the same for all: [`BEACON_PORT`].
+    pub beacon_port: u16,
 }
 
 /// Gets each message of a member: who sent it, on which lane, and its bytes. Called on the network's thread, so it
@@ -151,6 +158,7 @@ pub(crate) struct Shared {
     pub on_ask: RwLock<Option<OnAsk>>,
     pub asks: Arc<Semaphore>,
     pub complaints: link::Complaints,
+    pub air: beacons::Air,
 }
 
 impl Shared {
@@ -214,6 +222,7 @@ impl Network {
             on_ask: RwLock::default(),
             asks: Arc::new(Semaphore::new(ASKS_MAX)),
             complaints: link::Complaints::default(),
+            air: beacons::Air::new(&config, nonce()?),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -228,6 +237,9 @@ impl Network {
         let handle = runtime.handle().clone();
         runtime.spawn(accept::listen(shared.clone(), listener));
         runtime.spawn(renew_certificates(shared.clone()));
+        if config.beacons {
+            runtime.spawn(beacons::run(shared.clone(), config.clone()));
+        }
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             _ = runtime.block_on(stopped);
@@ -307,6 +319,37 @@ impl Network {
         self.shared.peers().values().map(|peer| peer.status(now)).collect()
     }
 
+    /// What this node's beacons say beside who it is.
+    pub fn set_standing(&self, standing: Standing) {
+        *self.shared.air.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    }
+
+    /// Other nodes of this name and key that were heard lately. Hints.
+    #[must_use]
+    pub fn sightings(&self) -> Vec<Sighting> {
+        self.shared.air.sightings()
+    }
+
+    /// Other clusters of this name and key on the network; nothing for a node that belongs to none itself.
+    #[must_use]
+    pub fn other_clusters(&self) -> Vec<OtherCluster> {
+        let own = self.shared.own().ledger;
+        let mut others = BTreeMap::new();
+        for Sighting { beacon, heard_ms_ago } in self.sightings() {
+            if own != NO_LEDGER && !beacon.is_blank() && beacon.ledger != own {
+                let cluster = beacon.ledger;
+                others.insert(cluster, OtherCluster { cluster, address: beacon.address, heard_ms_ago });
+            }
+        }
+        others.into_values().collect()
+    }
+
+    /// Datagrams on the beacons' port that nobody with the join key signed.
+    #[must_use]
+    pub fn beacons_refused(&self) -> u64 {
+        self.shared.air.refused()
+    }
+
     /// Connections that failed or were refused in the last minute, in words: each once, however often it happened.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -370,6 +413,14 @@ impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// Names this process among others; from the source that TLS draws from.
+fn nonce() -> Result<[u8; 16], NetError> {
+    let mut nonce = [0; 16];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut nonce).map_err(|error| NetError::Tls(error.into()))?;
+    Ok(nonce)
 }
 
 async fn renew_certificates(shared: Arc<Shared>) {

@@ -37,6 +37,7 @@ fn config(name: &str, key: u8, listen: &str) -> NetworkConfig {
         advertised: "127.0.0.1:0".to_owned(),
         seeds: Vec::new(),
         beacons: false,
+        beacon_port: 0,
     }
 }
 
@@ -393,4 +394,39 @@ fn a_taken_port_is_named() {
     assert!(error.to_string().contains(&format!("port {}", address.port())));
     let bound = Network::bind(config("hall", 1, "127.0.0.1:0")).unwrap();
     assert_eq!(bound.advertised(), bound.address().to_string());
+}
+
+/// With beacons within this machine, on a port that this test alone uses.
+fn calling(key: u8, own: u64, ledger: LedgerId, beacon_port: u16) -> Node {
+    let config = NetworkConfig { beacons: true, beacon_port, ..config("hall", key, "127.0.0.1:0") };
+    started(config, own, ledger)
+}
+
+#[test]
+fn nodes_hear_each_others_beacons_and_two_clusters_each_say_that_they_see_the_other() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let one = calling(1, 1, LEDGER, port);
+    one.network.set_standing(Standing { is_leading: true, term: 3, last: 40 });
+    let blank = calling(1, 0, NO_LEDGER, port);
+    let other = calling(1, 1, LedgerId([9; 16]), port);
+    let stranger = calling(2, 1, LedgerId([9; 16]), port);
+    eventually("the blank node sees the leader", || {
+        blank.network.sightings().iter().any(|Sighting { beacon, .. }| {
+            beacon.address == one.address() && (beacon.term, beacon.last, beacon.is_leading) == (3, 40, true)
+        })
+    });
+    let sees = |node: &Node, cluster: &[u8; 16], address: &str| {
+        node.network.other_clusters().iter().any(|it| it.cluster.0 == *cluster && it.address == address)
+    };
+    eventually("one sees the other cluster", || sees(&one, &[9; 16], &other.address()));
+    eventually("and is seen by it", || sees(&other, &LEDGER.0, &one.address()));
+    one.complains("another cluster of the same name and join key");
+    eventually("beacons under another key are counted", || one.network.beacons_refused() > 0);
+    assert!(one.network.sightings().iter().all(|sighting| sighting.beacon.address != stranger.address()));
+    assert_eq!(
+        blank.network.other_clusters(),
+        [],
+        "a blank node has no cluster that another could be other than"
+    );
+    assert_eq!(stranger.network.sightings(), []);
 }

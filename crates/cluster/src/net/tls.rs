@@ -73,6 +73,10 @@ impl Identity {
         Ok(Self { name, authority, provider, current, client, server })
     }
 
+    pub(crate) fn name(&self) -> &ClusterName {
+        &self.name
+    }
+
     /// Makes a new certificate; connections that stand keep the one they began with.
     pub(crate) fn renew(&self, own: NodeId, unix: Duration) -> Result<(), NetError> {
         let new = certificate(&self.name, own, &self.authority, &self.provider, unix)?;

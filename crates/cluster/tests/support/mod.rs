@@ -18,8 +18,8 @@ use cluster::{
 use ledger::faulty::{Crash, FaultyStorage};
 use ledger::{EntryKind, LedgerError, LedgerId, LedgerOptions, LogReader as _, Position, Scan as _, Threads};
 
-pub use chance::Stats;
-use chance::{Fnv, Random};
+use chance::Fnv;
+pub use chance::{Random, Stats};
 
 const LEDGER: LedgerId = LedgerId([3; 16]);
 const ELECTION_TICKS: usize = 20;
