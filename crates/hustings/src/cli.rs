@@ -62,7 +62,9 @@ The officer token is taken from HUSTINGS_OFFICER_TOKEN; without it, the first st
 
 Examples:
   hustings serve
-  hustings serve --data /var/lib/hustings --listen 0.0.0.0:8700 --public-url https://vote.example.org")]
+  hustings serve --data /var/lib/hustings --listen 0.0.0.0:8700 --public-url https://vote.example.org
+  hustings serve --cluster hall --first                      the first server of a cluster; it prints the join key
+  HUSTINGS_JOIN_KEY=… hustings serve --cluster hall          each further one, on a machine of its own")]
     Serve(ServeArgs),
 
     /// Define elections, run them, read their results and records
@@ -211,6 +213,10 @@ pub struct PollArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
+    /// Found the cluster that --cluster names: lead it alone, and take votes at once
+    #[arg(long, requires = "cluster", conflicts_with = "expect")]
+    pub first: bool,
+
     #[command(flatten)]
     pub config: ConfigArgs,
 }

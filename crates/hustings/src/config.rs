@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use cluster::net::ClusterName;
+use cluster::{MEMBER_ADDRESS_BYTES_MAX, MEMBERS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use server::{AddressRange, Limits, ServerConfig, TlsFiles};
@@ -154,10 +156,22 @@ settings! {
         tls_key ("HUSTINGS_TLS_KEY", "FILE"): PathBuf;
         /// Proxies whose X-Forwarded-For and -Proto are believed: addresses or ranges, separated by commas
         trusted_proxy ("HUSTINGS_TRUSTED_PROXY", "ADDR,…"): String;
+        /// Name of the cluster this server belongs to; the join key is taken from HUSTINGS_JOIN_KEY
+        cluster ("HUSTINGS_CLUSTER", "NAME"): String;
+        /// Address for the cluster's other servers [default: 0.0.0.0 and the port after --listen]
+        node_listen ("HUSTINGS_NODE_LISTEN", "ADDR:PORT"): SocketAddr;
+        /// Address under which the other servers reach this one, where it is not the one of the default route
+        node_address ("HUSTINGS_NODE_ADDRESS", "HOST:PORT"): String;
+        /// Found the cluster together with so many new servers, this one included, once all of them agree
+        expect ("HUSTINGS_EXPECT", "N"): usize;
+        /// Whether servers look for each other on the network: lan, or off (then --seeds say where) [default: lan]
+        discovery ("HUSTINGS_DISCOVERY", "lan|off"): String;
         /// Threads that serve connections [default: one per core]
         workers ("HUSTINGS_WORKERS", "N"): usize;
     }
     lists {
+        /// Node addresses of servers of the cluster, tried beside what is found on the network
+        seeds ("HUSTINGS_SEEDS", "HOST:PORT,…");
         /// Site whose pages may show results in a frame, such as https://example.org; may be repeated
         embed_origin ("HUSTINGS_EMBED_ORIGIN", "ORIGIN");
     }
@@ -259,6 +273,20 @@ pub struct Config {
     pub queue_max: usize,
     pub segment_bytes_max: u64,
     pub snapshot_every_ballots: u64,
+    /// `None` for a server alone.
+    pub cluster: Option<ClusterSettings>,
+}
+
+/// How a server belongs to a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    pub name: ClusterName,
+    pub node_listen: SocketAddr,
+    pub node_address: Option<String>,
+    pub expect: Option<usize>,
+    pub seeds: Vec<String>,
+    /// Whether servers look for each other by broadcast and multicast.
+    pub beacons: bool,
 }
 
 /// Segments are addressed with 32 bits.
@@ -323,9 +351,16 @@ impl Settings {
         let limits = self.limits.iter().map(|(name, limit)| (name.clone(), json!(limit.value)));
         let limits: Limits = serde_json::from_value(Value::Object(limits.collect()))
             .map_err(|error| Failure::usage(format!("a limit is out of range: {error}")))?;
+        let cluster = self.check_cluster()?;
+        // Voters and other servers come from elsewhere.
+        let listen = match (&cluster, &self.listen.origin) {
+            (Some(_), Origin::Default) => SocketAddr::from(([0, 0, 0, 0], self.listen.value.port())),
+            _ => self.listen.value,
+        };
         Ok(Config {
             data: self.data.value.clone(),
-            listen: self.listen.value,
+            listen,
+            cluster,
             server: ServerConfig {
                 tls,
                 base_url: self.public_url.value.as_deref().map(|url| url.trim_end_matches('/').to_owned()),
@@ -344,6 +379,66 @@ impl Settings {
             snapshot_every_ballots: self.snapshot_every_ballots.value,
         })
     }
+}
+
+impl Settings {
+    fn check_cluster(&self) -> Result<Option<ClusterSettings>, Failure> {
+        let wrong = |key: &str, origin: &Origin, why: &str| {
+            Failure::usage(format!("setting `{key}` {why} (from: {origin})"))
+        };
+        let Some(name) = &self.cluster.value else {
+            let lonely = [
+                ("node_listen", self.node_listen.value.is_some(), &self.node_listen.origin),
+                ("node_address", self.node_address.value.is_some(), &self.node_address.origin),
+                ("expect", self.expect.value.is_some(), &self.expect.origin),
+                ("seeds", !self.seeds.value.is_empty(), &self.seeds.origin),
+            ];
+            return match lonely.into_iter().find(|(_, is_set, _)| *is_set) {
+                Some((key, _, origin)) => {
+                    Err(wrong(key, origin, "is for a cluster's server: name the cluster with --cluster NAME"))
+                }
+                None => Ok(None),
+            };
+        };
+        let name: ClusterName = name
+            .parse()
+            .map_err(|error| wrong("cluster", &self.cluster.origin, &format!("cannot be used: {error}")))?;
+        let beacons = match self.discovery.value.as_deref() {
+            None | Some("lan") => true,
+            Some("off") => false,
+            Some(_) => return Err(wrong("discovery", &self.discovery.origin, "must be lan or off")),
+        };
+        if self.expect.value.is_some_and(|expect| !(1..=MEMBERS_MAX).contains(&expect)) {
+            let why = format!("must be 1 to {MEMBERS_MAX}");
+            return Err(wrong("expect", &self.expect.origin, &why));
+        }
+        let addresses = self.seeds.value.iter().chain(&self.node_address.value);
+        if let Some(address) = addresses.into_iter().find(|address| !is_host_and_port(address)) {
+            let why = format!("must be HOST:PORT; `{address}` is not");
+            return Err(wrong("seeds", &self.seeds.origin, &why));
+        }
+        let standard = || {
+            let port = self.listen.value.port().checked_add(1).unwrap_or(DEFAULT_PORT + 1);
+            let ip = match self.listen.origin {
+                Origin::Default => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                _ => self.listen.value.ip(),
+            };
+            SocketAddr::new(ip, port)
+        };
+        Ok(Some(ClusterSettings {
+            name,
+            node_listen: self.node_listen.value.unwrap_or_else(standard),
+            node_address: self.node_address.value.clone(),
+            expect: self.expect.value,
+            seeds: self.seeds.value.clone(),
+            beacons,
+        }))
+    }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    !host.is_empty() && address.len() <= MEMBER_ADDRESS_BYTES_MAX && port.parse::<u16>().is_ok()
 }
 
 /// `off` is none, `ADDR:PORT` means TCP.

@@ -10,10 +10,12 @@ use node::{Handle, Node, NodeConfig, NodeError, OfficerToken, Started};
 use server::{Running, ServerError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use zeroize::Zeroizing;
 
 use crate::addresses;
+use crate::clustering::{self, Lines};
 use crate::commands::backup::ledger_failure;
-use crate::config::{Config, LogForm};
+use crate::config::{ClusterSettings, Config, LogForm};
 use crate::exit::{Exit, Failure};
 use crate::output::note;
 
@@ -129,49 +131,111 @@ pub struct Hosted {
     pub new_officer_token: Option<String>,
     /// How many people there is room for.
     pub room: u64,
+    pub cluster: Option<InCluster>,
+}
+
+/// What a server in a cluster has besides.
+#[derive(Debug)]
+pub struct InCluster {
+    /// Ended after the node, whose letters it carries.
+    _lines: Lines,
+    pub name: String,
+    pub node: u64,
+    /// Where the other servers reach this one.
+    pub node_address: String,
+    /// Made just now; printed once.
+    pub new_join_key: Option<Zeroizing<String>>,
 }
 
 /// Starts a node on the data folder and serves it on `listener`.
 pub fn host(config: Config, listener: TcpListener, officer_token: Option<OfficerToken>) -> Result<Hosted> {
-    end_with_the_writer();
-    let address = listener.local_addr().context("the listener has no address")?;
-    let mut server_config = config.server;
-    let room = server::room_for_people(&server_config.limits);
-    let scheme = if server_config.tls.is_some() { "https" } else { "http" };
-    let addresses = addresses::reachable(address);
-    if server_config.base_url.is_none() {
-        let best = addresses.first().copied().unwrap_or(address);
-        server_config.base_url = Some(addresses::base_url(scheme, best));
-    }
-    let node_config = NodeConfig {
-        max_concurrent: config.max_concurrent,
-        queue_max: config.queue_max,
-        officer_token,
-        snapshot_every_ballots: config.snapshot_every_ballots,
-        ledger: LedgerOptions { segment_bytes_max: config.segment_bytes_max, ..LedgerOptions::STANDARD },
-        ..NodeConfig::standard(config.data)
-    };
-    let Started { node, handle, notes, new_officer_token } =
-        Node::start(node_config).map_err(node_failure)?;
-    for line in notes {
-        note(line);
-    }
-    let running = match server::start(listener, server_config, handle.clone()) {
-        Ok(running) => running,
-        Err(error) => {
-            let _ = node.stop();
-            return Err(server_failure(error).into());
+    let site = Site::of(config, &listener)?;
+    let started = Node::start(site.node_config(officer_token)).map_err(node_failure)?;
+    site.serve(listener, started, None)
+}
+
+/// The same in a cluster: takes the port for the other servers, its place among them, and then serves. Waits where the
+/// place is not to be had yet.
+pub fn host_in_cluster(
+    config: Config,
+    settings: &ClusterSettings,
+    is_first: bool,
+    listener: TcpListener,
+    officer_token: Option<OfficerToken>,
+) -> Result<Hosted> {
+    let site = Site::of(config, &listener)?;
+    let kept = clustering::kept_place(&site.config.data, settings)?;
+    let key = clustering::join_key(&site.config.data, is_first)?;
+    let new_join_key = key.is_new.then(|| key.key.to_text());
+    let lines = Lines::open(settings, key.key)?;
+    let http_address = site.server_config.base_url.clone().unwrap_or_default();
+    let cluster = clustering::take_place(&lines, settings, &site.config.data, kept, is_first, &http_address)?;
+    let (name, node) = (settings.name.as_str().to_owned(), cluster.node.0);
+    let started = Node::start_in_cluster(site.node_config(officer_token), cluster).map_err(node_failure)?;
+    lines.serve(&started.handle, &name);
+    let node_address = lines.network.config().advertised.clone();
+    site.serve(listener, started, Some(InCluster { _lines: lines, name, node, node_address, new_join_key }))
+}
+
+/// What is known before the node runs.
+struct Site {
+    config: Config,
+    server_config: server::ServerConfig,
+    addresses: Vec<SocketAddr>,
+    scheme: &'static str,
+    room: u64,
+}
+
+impl Site {
+    fn of(mut config: Config, listener: &TcpListener) -> Result<Self> {
+        end_with_the_writer();
+        let address = listener.local_addr().context("the listener has no address")?;
+        let mut server_config = std::mem::replace(&mut config.server, server::ServerConfig::plain());
+        let room = server::room_for_people(&server_config.limits);
+        let scheme = if server_config.tls.is_some() { "https" } else { "http" };
+        let addresses = addresses::reachable(address);
+        if server_config.base_url.is_none() {
+            let best = addresses.first().copied().unwrap_or(address);
+            server_config.base_url = Some(addresses::base_url(scheme, best));
         }
-    };
-    Ok(Hosted {
-        node,
-        running,
-        handle,
-        addresses,
-        scheme,
-        new_officer_token: new_officer_token.map(|token| token.text().to_owned()),
-        room,
-    })
+        Ok(Self { config, server_config, addresses, scheme, room })
+    }
+
+    fn node_config(&self, officer_token: Option<OfficerToken>) -> NodeConfig {
+        let config = &self.config;
+        NodeConfig {
+            max_concurrent: config.max_concurrent,
+            queue_max: config.queue_max,
+            officer_token,
+            snapshot_every_ballots: config.snapshot_every_ballots,
+            ledger: LedgerOptions { segment_bytes_max: config.segment_bytes_max, ..LedgerOptions::STANDARD },
+            ..NodeConfig::standard(config.data.clone())
+        }
+    }
+
+    fn serve(self, listener: TcpListener, started: Started, cluster: Option<InCluster>) -> Result<Hosted> {
+        let Started { node, handle, notes, new_officer_token } = started;
+        for line in notes {
+            note(line);
+        }
+        let running = match server::start(listener, self.server_config, handle.clone()) {
+            Ok(running) => running,
+            Err(error) => {
+                let _ = node.stop();
+                return Err(server_failure(error).into());
+            }
+        };
+        Ok(Hosted {
+            node,
+            running,
+            handle,
+            addresses: self.addresses,
+            scheme: self.scheme,
+            new_officer_token: new_officer_token.map(|token| token.text().to_owned()),
+            room: self.room,
+            cluster,
+        })
+    }
 }
 
 impl Hosted {
@@ -198,11 +262,16 @@ impl Hosted {
         self.running.new_pairing_code()
     }
 
-    /// Answers what it accepted, then closes the log.
+    /// Hands over what it leads, answers what it accepted, then closes the log.
     pub fn stop(self) -> Result<()> {
+        if self.cluster.is_some() {
+            clustering::leave(&self.handle)?;
+        }
         self.running.stop();
         drop(self.handle);
-        Ok(self.node.stop().map_err(node_failure)?)
+        let stopped = self.node.stop().map_err(node_failure);
+        drop(self.cluster);
+        Ok(stopped?)
     }
 }
 

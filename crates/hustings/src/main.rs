@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod client;
 mod clock;
+mod clustering;
 mod commands;
 mod config;
 mod definition;

@@ -170,7 +170,10 @@ impl Steward {
         if let Some(membership) = out.membership.take() {
             let members: Vec<(NodeId, String)> =
                 membership.members().map(|(id, info)| (id, info.address.clone())).collect();
-            self.courier.set_members(&members);
+            // A node that has only just joined knows what its admission said, and its log says nobody yet.
+            if !members.is_empty() {
+                self.courier.set_members(&members);
+            }
         }
         for Letter { to, lane, bytes } in out.letters.drain(..) {
             self.courier.send(to, lane as u8, bytes);

@@ -14,14 +14,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Lane {
-    Consensus = 1,
-    Parcel = 2,
-    Order = 3,
-    Returned = 4,
-    Status = 5,
-    Change = 6,
-    ChangeRefused = 7,
-    Describe = 8,
+    /// Goes before all that waits on the other lanes: lanes from 128 on do.
+    Consensus = 129,
+    Parcel = 1,
+    Order = 2,
+    Returned = 3,
+    Status = 4,
+    Change = 5,
+    ChangeRefused = 6,
+    Describe = 7,
 }
 
 impl Lane {

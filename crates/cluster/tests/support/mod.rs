@@ -141,7 +141,7 @@ impl World {
             spare: Vec::new(),
             ambushes: BTreeMap::new(),
             versions: BTreeMap::new(),
-            newest: if seed % 5 == 0 { 2 } else { 1 },
+            newest: if seed.is_multiple_of(5) { 2 } else { 1 },
             fence,
             stats: Stats::default(),
             trace: 0,

@@ -20,7 +20,10 @@ pub fn run(args: ServeArgs, matches: &ArgMatches, form: Form) -> Result<Exit> {
     // The port first: a taken one is told at once, and the data folder stays untouched.
     let listener = hosting::listen(config.listen)?;
     let data = config.data.clone();
-    let hosted = hosting::host(config, listener, officer_token)?;
+    let hosted = match config.cluster.clone() {
+        None => hosting::host(config, listener, officer_token)?,
+        Some(settings) => hosting::host_in_cluster(config, &settings, args.first, listener, officer_token)?,
+    };
     announce(&hosted, &data, form);
     stop.wait();
     note("Stopping: answering what was accepted.");
@@ -47,6 +50,10 @@ fn announce(hosted: &Hosted, data: &std::path::Path, form: Form) {
     let value = json!({
         "url": url, "public_url": hosted.base_url(), "data": data, "room_for_people": hosted.room,
         "zmq": hosted.zmq_address(), "officer_token": hosted.new_officer_token, "pairing_code": pairing,
+        "cluster": hosted.cluster.as_ref().map(|cluster| json!({
+            "name": cluster.name, "node": cluster.node, "node_address": cluster.node_address,
+            "join_key": cluster.new_join_key.as_ref().map(|key| key.as_str()),
+        })),
     });
     form.result(&value, || {
         let mut text = format!("Hustings listens on {url}  (data: {})\n", data.display());
@@ -57,10 +64,26 @@ fn announce(hosted: &Hosted, data: &std::path::Path, form: Form) {
             "Officer: {}/admin  (pairing code {pairing}, once, for ten minutes)\n",
             hosted.base_url()
         );
+        if let Some(cluster) = &hosted.cluster {
+            text += &format!(
+                "Cluster: {}, server {}, reached by the others at {}\n",
+                cluster.name, cluster.node, cluster.node_address
+            );
+        }
         if let Some(zmq) = hosted.zmq_address() {
             text += &format!("ZeroMQ:  {zmq}\n");
         }
         text += &format!("Room for about {} people at once.\n", thousands(hosted.room));
+        if let Some((cluster, key)) =
+            hosted.cluster.as_ref().and_then(|cluster| Some((cluster, cluster.new_join_key.as_ref()?)))
+        {
+            let key = key.as_str();
+            text += &format!(
+                "\nJoin key, shown this once; who has it can add servers:\n\n    {key}\n\n\
+                 On each further machine: HUSTINGS_JOIN_KEY={key} hustings serve --cluster {}\n",
+                cluster.name
+            );
+        }
         if let Some(token) = &hosted.new_officer_token {
             text += &format!(
                 "\nOfficer token, shown this once; keep it safe:\n\n    {token}\n\n\
