@@ -208,6 +208,19 @@ impl<S: Storage> Member<S> {
     /// Does all that is to be done. After an error the member has to be dropped and opened again. A disk without room is
     /// no error: what is missing is written when there is room, and nothing is acknowledged before.
     pub fn turn(&mut self, out: &mut Turn) -> Result<(), LedgerError> {
+        let mut posted = Vec::new();
+        let done = self.turn_posting(out, &mut |message| posted.push(message));
+        if done.is_ok() {
+            // All of them could have gone before any that rests on a sync.
+            posted.append(&mut out.messages);
+            out.messages = posted;
+        }
+        done
+    }
+
+    /// As [`turn`](Self::turn), but what need not wait for this node's own disk goes to `post` before that is written:
+    /// the others write the same entries meanwhile.
+    pub fn turn_posting(&mut self, out: &mut Turn, post: &mut dyn FnMut(Message)) -> Result<(), LedgerError> {
         if std::mem::take(&mut self.ticked) {
             self.save_vote()?;
             self.write(out)?;
@@ -219,10 +232,13 @@ impl<S: Storage> Member<S> {
             }
             self.unsaved = work.hard_state.or(self.unsaved);
             self.save_vote()?;
+            if self.unsaved.is_none() {
+                work.messages.drain(..).for_each(&mut *post);
+            }
             self.waiting.push(&mut work);
             self.write(out)?;
             if self.unsaved.is_none() {
-                out.messages.append(&mut work.messages);
+                work.messages.drain(..).for_each(&mut *post);
                 let all_written = self.waiting.is_empty() || is_off(Mutation::FullDisk);
                 work.after_sync.retain(|message| all_written || may_go(message));
                 out.messages.append(&mut work.after_sync);

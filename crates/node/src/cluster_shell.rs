@@ -175,9 +175,11 @@ impl Steward {
                 self.courier.set_members(&members);
             }
         }
-        for Letter { to, lane, bytes } in out.letters.drain(..) {
-            self.courier.send(to, lane as u8, bytes);
-        }
+        out.letters.drain(..).for_each(|letter| self.send(letter));
+    }
+
+    pub fn send(&self, Letter { to, lane, bytes }: Letter) {
+        self.courier.send(to, lane as u8, bytes);
     }
 
     /// Whether nothing was applied for a while.

@@ -136,7 +136,8 @@ impl<T: Send> Keeper<T> {
                 let Member { replica, out, steward } = &mut **member;
                 std::mem::swap(&mut out.effects, effects);
                 steward.add_ticks(inputs);
-                let done = replica.turn(clock, inputs.drain(..), out);
+                let done =
+                    replica.turn_posting(clock, inputs.drain(..), out, &mut |letter| steward.send(letter));
                 std::mem::swap(&mut out.effects, effects);
                 done?;
                 steward.carry(out);

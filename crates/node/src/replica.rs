@@ -347,6 +347,24 @@ impl<S: Storage, T> Replica<S, T> {
         inputs: impl Iterator<Item = Input<T>>,
         out: &mut Out<T>,
     ) -> Result<(), NodeError> {
+        let mut posted = Vec::new();
+        let done = self.turn_posting(clock, inputs, out, &mut |letter| posted.push(letter));
+        if done.is_ok() {
+            // All of them could have gone before any that rests on a sync.
+            posted.append(&mut out.letters);
+            out.letters = posted;
+        }
+        done
+    }
+
+    /// As [`turn`](Self::turn), but letters that need not wait for this node's disk go to `post` at once.
+    pub fn turn_posting(
+        &mut self,
+        clock: ClockReading,
+        inputs: impl Iterator<Item = Input<T>>,
+        out: &mut Out<T>,
+        post: &mut dyn FnMut(Letter),
+    ) -> Result<(), NodeError> {
         self.now = self.now.max(clock.now.0);
         for input in inputs {
             self.take(input, out);
@@ -357,7 +375,8 @@ impl<S: Storage, T> Replica<S, T> {
             self.send(out);
             self.propose(clock, out);
             let applied = self.applied;
-            self.do_consensus(out)?;
+            out.letters.drain(..).for_each(&mut *post);
+            self.do_consensus(out, post)?;
             self.desk.settle(&mut self.core, self.applied, &mut out.effects);
             self.return_parcels(out);
             if self.applied == applied {
@@ -589,12 +608,15 @@ impl<S: Storage, T> Replica<S, T> {
         }
     }
 
-    fn do_consensus(&mut self, out: &mut Out<T>) -> Result<(), NodeError> {
+    fn do_consensus(&mut self, out: &mut Out<T>, post: &mut dyn FnMut(Letter)) -> Result<(), NodeError> {
         let mut turn = Turn::default();
-        self.member.turn(&mut turn)?;
-        for message in turn.messages {
-            letter(out, message.to(), Lane::Consensus, message.encode().into());
-        }
+        let consensus = |message: Message| Letter {
+            to: message.to(),
+            lane: Lane::Consensus,
+            bytes: message.encode().into(),
+        };
+        self.member.turn_posting(&mut turn, &mut |message| post(consensus(message)))?;
+        out.letters.extend(turn.messages.into_iter().map(consensus));
         for entry in turn.committed {
             self.apply(&entry, out)?;
         }
