@@ -10,6 +10,7 @@ const OVER = ["closed", "published", "cancelled"];
 function start(scope) {
   const root = scope.querySelector("[data-events]");
   if (root) follow(root);
+  for (const node of scope.querySelectorAll("[data-every]")) setTimeout(refresh, node.dataset.every * 1000);
   for (const button of scope.querySelectorAll("[data-copy]")) offerCopy(button);
   for (const button of scope.querySelectorAll("[data-print]")) offer(button, () => print());
   for (const button of scope.querySelectorAll("[data-mute]")) offerMute(button);

@@ -90,8 +90,8 @@ impl Language {
         }
     }
 
-    /// The catalogue's files: what all pages say, and what voters', rooms' and officers' pages say.
-    fn sources(self) -> [&'static str; 4] {
+    /// The catalogue's files: what all pages say, and what voters', rooms', officers' and the cluster's pages say.
+    fn sources(self) -> [&'static str; 5] {
         macro_rules! files {
             ($code:literal) => {
                 [
@@ -99,6 +99,7 @@ impl Language {
                     include_str!(concat!("../locales/", $code, "/voter.ftl")),
                     include_str!(concat!("../locales/", $code, "/room.ftl")),
                     include_str!(concat!("../locales/", $code, "/officer.ftl")),
+                    include_str!(concat!("../locales/", $code, "/cluster.ftl")),
                 ]
             };
         }

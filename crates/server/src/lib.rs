@@ -44,5 +44,6 @@ mod zmq;
 
 pub use config::{AddressRange, ServerConfig, TlsFiles};
 pub use limits::Limits;
+pub use pages::officer::cluster::join_command;
 pub use routes::ROUTES;
 pub use serve::{Running, ServerError, room_for_people, start};

@@ -140,6 +140,9 @@ pub const ROUTES: &[Route] = routes! {
     page get "/admin/r/{code}" pages::officer::room::show;
     page get "/admin/r/{code}/remote" pages::officer::room::remote;
     page get "/admin/r/{code}/results.csv" pages::officer::export::room_results;
+    page get "/cluster" pages::officer::cluster::show;
+    page get "/cluster/{act}" pages::officer::cluster::begin_again;
+    page post "/cluster/{act}" pages::officer::cluster::act;
     page post "/admin/r/{code}/{act}" pages::officer::room::act;
 };
 

@@ -257,3 +257,34 @@ fn frames_are_for_the_origins_that_the_server_was_started_with() {
         assert_eq!(site.get(place).header("content-security-policy"), POLICY, "{place}");
     }
 }
+
+#[test]
+fn the_servers_page_is_for_officers_and_no_get_changes_anything() {
+    let site = Site::new();
+    let mut officer = Browser::new(&site);
+    assert!(officer.get("/cluster").text().contains("Officer login"));
+    officer.log_in();
+    assert!(officer.get("/admin").text().contains("<a href=\"/cluster\">Servers</a>"));
+    let page = officer.get("/cluster");
+    assert!(page.text().contains("This server keeps its ledger alone."), "{}", page.text());
+    assert!(page.text().contains(&site.origin()), "its address");
+    assert_eq!(page.header("content-security-policy"), POLICY);
+    let form = officer.get("/admin").hidden("form");
+    let back = officer.get("/cluster/remove");
+    assert_eq!((back.status, back.header("location")), (303, "/cluster"));
+    assert_eq!(
+        officer.post("/cluster/remove", &[("server", "1"), ("sure", "yes")]).status,
+        403,
+        "no form token"
+    );
+    let unsure = officer.post("/cluster/drain", &[("form", &form), ("server", "1")]);
+    assert!(unsure.status == 409 && unsure.text().contains("this asks once"), "{}", unsure.text());
+    let alone = officer.post("/cluster/drain", &[("form", &form), ("server", "1"), ("sure", "yes")]);
+    assert!(alone.status == 409 && alone.text().contains("keeps its ledger alone"), "{}", alone.text());
+    assert_eq!(
+        officer.post("/cluster/fly", &[("form", &form), ("server", "1"), ("sure", "yes")]).status,
+        404
+    );
+    let untrue = officer.get("/cluster?did=remove&server=1");
+    assert!(!untrue.text().contains("has left the cluster"), "only what is so is said");
+}

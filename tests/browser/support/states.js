@@ -180,6 +180,7 @@ export function officerStates(server, empty, places) {
     visit("room-bare", `/admin/r/${places.bare}`),
     visit("remote", `/admin/r/${places.led}/remote`),
     visit("remote-locked", `/admin/r/${places.locked}/remote`),
+    visit("servers", "/cluster"),
     { name: "login", show: async (page) => {
       await page.context().clearCookies({ name: /officer/ });
       await page.goto(`${server.base}/admin`);

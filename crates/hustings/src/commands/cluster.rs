@@ -78,21 +78,13 @@ fn add(client: &Client, form: Form) -> Result<Exit> {
             .into());
     }
     let versions: Vec<&str> = nodes().filter_map(|node| node["operator"]["version"].as_str()).collect();
-    let command = join_command(name, &seeds);
+    let command = server::join_command(name, &seeds);
     let result = json!({"cluster": name, "seeds": seeds, "versions": versions, "command": command});
     form.result(&result, || add_text(name, &command, &versions));
     note(
         "The join key is not shown here: the cluster's first start printed it, and every server has it in its data folder.",
     );
     Ok(Exit::Ok)
-}
-
-fn join_command(name: &str, seeds: &[&str]) -> String {
-    format!(
-        "HUSTINGS_JOIN_KEY=… hustings serve --data /var/lib/hustings --listen 0.0.0.0:8700 --cluster {name} \\\n  \
-         --node-listen 0.0.0.0:8701 --seeds {}",
-        seeds.join(",")
-    )
 }
 
 fn add_text(name: &str, command: &str, versions: &[&str]) -> String {
@@ -244,13 +236,5 @@ mod tests {
             assert!(text.contains(". ") && !text.contains("code"), "{text}");
         }
         assert_eq!(trouble_text(&json!({"code": "new"})), r#"{"code":"new"}"#);
-    }
-
-    #[test]
-    fn the_command_for_a_new_machine_names_all_seeds() {
-        insta::assert_snapshot!(join_command("hall", &["192.0.2.1:8701", "192.0.2.2:8701"]), @r"
-        HUSTINGS_JOIN_KEY=… hustings serve --data /var/lib/hustings --listen 0.0.0.0:8700 --cluster hall \
-          --node-listen 0.0.0.0:8701 --seeds 192.0.2.1:8701,192.0.2.2:8701
-        ");
     }
 }

@@ -51,6 +51,9 @@ pub async fn readyz(input: Input) -> Answer {
     if status.storage_full {
         return Err(Problem::plain(&problem::STORAGE_FULL).retry_after(10));
     }
+    if input.app.node.cluster(&input.app.base_url).leader.is_none() {
+        return Err(Problem::plain(&problem::NO_LEADER).retry_after(1));
+    }
     Ok(json(StatusCode::OK, &value!({ "ready": true })))
 }
 

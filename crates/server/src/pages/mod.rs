@@ -57,6 +57,15 @@ pub struct Shell {
 impl Shell {
     pub fn of(input: &Input) -> Self {
         Self {
+            secure: input.caller.is_secure,
+            elsewhere: Elsewhere::of(input).map(Arc::new),
+            ..Self::in_language(input.texts().0)
+        }
+    }
+
+    /// For a page that nobody in particular asked for, over an encrypted connection.
+    fn in_language(language: Language) -> Self {
+        Self {
             style: &ASSETS.style.path,
             screen_style: &ASSETS.screen_style.path,
             officer_style: &ASSETS.officer_style.path,
@@ -64,9 +73,9 @@ impl Shell {
             stage_script: &ASSETS.stage_script.path,
             elsewhere_script: &ASSETS.elsewhere_script.path,
             icon: &ASSETS.icon.path,
-            secure: input.caller.is_secure,
-            elsewhere: Elsewhere::of(input).map(Arc::new),
-            t: input.texts(),
+            secure: true,
+            elsewhere: None,
+            t: Texts(language),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Officers' pages: who is logged in, and what their forms carry.
 //!
 //! [`front`] lists and makes, [`election`] leads one election through its states, [`room`] leads a room with its
-//! screen, from a desk or from a phone, and [`export`] takes results out. Nothing changes by a GET; every form has a
+//! screen, from a desk or from a phone, [`export`] takes results out, and [`cluster`] shows the servers. Nothing changes by a GET; every form has a
 //! token that is bound to the officer's cookie.
 
+pub mod cluster;
 pub mod create;
 pub mod election;
 pub mod export;
