@@ -346,6 +346,14 @@ impl Founding {
     }
 }
 
+impl Member {
+    /// What a member answers to a question about founding; `None` if it is another question, or none.
+    #[must_use]
+    pub fn answers(self, question: &[u8]) -> Option<Vec<u8>> {
+        Say::decode(question)?.ok().map(|_| Say::Member(self).encode())
+    }
+}
+
 /// The same founders; addresses may change.
 fn is_same(one: &Founders, other: &Founders) -> bool {
     one.keys().eq(other.keys())

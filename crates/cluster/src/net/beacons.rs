@@ -74,6 +74,11 @@ impl Air {
         }
     }
 
+    /// Of this process.
+    pub(crate) fn nonce(&self) -> [u8; 16] {
+        self.nonce
+    }
+
     /// Datagrams on the beacons' port that were none of a node with this join key.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
