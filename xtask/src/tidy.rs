@@ -143,7 +143,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("proof", &[]),
     ("ledger", &["proof"]),
     ("cluster", &["ledger"]),
-    ("node", &["election", "ledger", "proof"]),
+    ("node", &["cluster", "election", "ledger", "proof"]),
     ("server", &["election", "node", "proof"]),
     ("audit", &["election", "proof"]),
 ];

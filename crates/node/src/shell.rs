@@ -16,7 +16,7 @@ use crate::keeper::{Keeper, Member};
 use crate::lookup;
 use crate::receipt::{CastReceipt, ReceiptContext};
 use crate::replica::{Begin, Input, KINDS, Out, Replica, ReplicaConfig};
-use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError};
+use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError, public_key};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use cluster::{CoreConfig, NodeId, NodeInfo, RoomConfig};
@@ -620,6 +620,8 @@ impl Publisher {
             by_index: self.handles.clone(),
             rooms: state.rooms().clone(),
             officer: facts.officer.clone(),
+            epoch: facts.epoch,
+            signing: facts.signing().filter_map(public_key).collect(),
         });
         self.shared.directory.store(Arc::clone(&directory));
         self.shared.directory_watch.send_replace(directory);

@@ -169,20 +169,10 @@ impl ElectionHandle {
         }
     }
 
-    /// Keys of the nodes that sign in the current epoch, in the order they were registered.
-    pub fn signing_keys(&self) -> Vec<NodePublicKey> {
-        let epoch = self.context.load().epoch;
+    /// Key of a node in an epoch, if it signs in it.
+    pub fn node_key(&self, epoch: u32, node: u16) -> Option<NodePublicKey> {
         let keys = self.node_keys.load();
-        let signing = keys.iter().filter(|known| known.epoch == epoch);
-        let read = |known: &RegisteredKey| {
-            Some(NodePublicKey { node: known.node, key: election::from_hex(&known.key)? })
-        };
-        signing.filter_map(read).collect()
-    }
-
-    /// Of this node.
-    pub fn public_key(&self) -> NodePublicKey {
-        self.keys.node.public()
+        keys.iter().find(|known| known.epoch == epoch && known.node == node).and_then(public_key)
     }
 
     /// A leaf and the path to the root of the tree as it is. Cost: O(log n) reads.
@@ -273,6 +263,11 @@ impl ElectionHandle {
     }
 }
 
+/// A registered key as `proof` knows it; none where the log has one that is no key, which only a founding can bring.
+pub(crate) fn public_key(known: &RegisteredKey) -> Option<NodePublicKey> {
+    Some(NodePublicKey { node: known.node, key: election::from_hex(&known.key)? })
+}
+
 /// All elections and rooms.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
@@ -284,6 +279,9 @@ pub struct Directory {
     pub rooms: BTreeMap<RoomCode, Room>,
     /// SHA-256 of the officer token in hex.
     pub officer: String,
+    pub epoch: u32,
+    /// Keys of the nodes that sign in this epoch, in the order they were registered; the first began it.
+    pub signing: Vec<NodePublicKey>,
 }
 
 impl Directory {

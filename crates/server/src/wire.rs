@@ -11,7 +11,7 @@ use election::{Curtain, Results, Shown, Slug, UnixMillis};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 use node::cluster_view::{ClusterView, LeaderChange, NodeRole, NodeView};
-use proof::Hash;
+use proof::{Hash, NodePublicKey};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,6 +99,7 @@ pub struct AboutBody<'a> {
     pub epoch: u32,
     pub node: u16,
     pub key: String,
+    pub nodes: &'a [NodePublicKey],
     pub base: &'a str,
     pub now: String,
 }

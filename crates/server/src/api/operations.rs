@@ -17,13 +17,15 @@ pub async fn about(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
     let identity = input.app.node.identity();
+    let directory = input.app.node.directory();
     let body = wire::AboutBody {
         name: "hustings",
         version: env!("CARGO_PKG_VERSION"),
         ledger: identity.ledger.to_string(),
-        epoch: identity.epoch,
+        epoch: directory.epoch,
         node: identity.node,
         key: election::hex(&identity.key.key),
+        nodes: &directory.signing,
         base: &input.app.base_url,
         now: input.app.node.now().to_string(),
     };

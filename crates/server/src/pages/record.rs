@@ -254,7 +254,8 @@ fn judge(input: &Input, election: &ElectionHandle, text: &str) -> Result<Finding
         return Ok(Finding::plain(t, "note-bad", "not-a-receipt", "not-a-receipt-text"));
     };
     let identity = input.app.node.identity();
-    let is_signed = verify(&receipt, Some(&identity.key)).is_ok();
+    let signer = election.node_key(receipt.epoch, receipt.node);
+    let is_signed = signer.is_some_and(|key| verify(&receipt, Some(&key)).is_ok());
     let is_here = receipt.ledger == identity.ledger.0 && receipt.election == election.id.0;
     let is_same = receipt.definition == election.definition_hash;
     let mut checks = vec![
