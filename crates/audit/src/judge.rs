@@ -6,7 +6,7 @@ use std::io::{BufRead, Seek};
 use election::ballot::Opening;
 use election::definition::{self, Contest, Definition, Eligibility};
 use election::ids::{ElectionId, LedgerId};
-use proof::Hash;
+use proof::{Hash, NodePublicKey};
 
 use crate::acts::State;
 use crate::again::{gather, look_again};
@@ -19,6 +19,7 @@ use crate::pass::{Pass, Rest};
 use crate::receipts::Receipts;
 use crate::report::{Check, Facts, Finding, Report, Sentence, Verdict, Verdicts};
 use crate::run::{AuditError, Kept};
+use crate::signed::{Signed, signed};
 
 /// Everything that is decided once the whole record is known.
 pub fn judge<R: BufRead + Seek>(
@@ -41,7 +42,8 @@ pub fn judge<R: BufRead + Seek>(
     check_publication(&mut pass, &rest);
     let outcomes = recounted(&pass);
     let evidence = if missing.is_empty() { Vec::new() } else { gather(&pass, &rest, &missing, record)? };
-    Ok(report(pass, voters, outcomes, evidence))
+    let signed = signed(&pass.acts, &rest, kept, receipts);
+    Ok(report(pass, signed, voters, outcomes, evidence))
 }
 
 pub fn form_failed(mut pass: Pass, finding: Finding) -> Report {
@@ -52,10 +54,16 @@ pub fn form_failed(mut pass: Pass, finding: Finding) -> Report {
     }
     pass.verdicts = verdicts;
     pass.voters = None;
-    report(pass, None, Vec::new(), Vec::new())
+    report(pass, Vec::new(), None, Vec::new(), Vec::new())
 }
 
-fn report(pass: Pass, voters: Option<u64>, outcomes: Vec<Sentence>, evidence: Vec<Evidence>) -> Report {
+fn report(
+    pass: Pass,
+    signed: Vec<Signed>,
+    voters: Option<u64>,
+    outcomes: Vec<Sentence>,
+    evidence: Vec<Evidence>,
+) -> Report {
     let Pass { header, verdicts, acts, roots, .. } = pass;
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let record = Facts {
@@ -71,12 +79,12 @@ fn report(pass: Pass, voters: Option<u64>, outcomes: Vec<Sentence>, evidence: Ve
     };
     let checks = verdicts.into_reports();
     let clean = checks.iter().all(|check| check.verdict != Verdict::Failed);
-    Report { clean, record, checks, outcomes, evidence }
+    Report { clean, record, signed, checks, outcomes, evidence }
 }
 
 /// Check 2.
 fn check_digest(pass: &mut Pass, rest: &Rest) {
-    let End { sha256, node, signature } = &rest.end;
+    let End { sha256, node, .. } = &rest.end;
     let mut fail = |what: &str| pass.verdicts.fail(Check::Digest, Finding::new(what));
     if *sha256 != rest.digest {
         fail("the file was changed after it was made: its hash is another");
@@ -84,16 +92,17 @@ fn check_digest(pass: &mut Pass, rest: &Rest) {
     match pass.acts.last_key(*node) {
         None => fail("it is signed by a node that no act names"),
         Some(key) => {
-            if key.verify(&end_message(sha256), signature).is_err() {
+            if !is_end_signed(&rest.end, &key) {
                 fail("its signature does not hold");
             }
         }
     }
 }
 
-/// What a node signs at the end of a record.
-fn end_message(sha256: &Hash) -> Vec<u8> {
-    [&b"hustings record v1\n"[..], &sha256.0].concat()
+/// Whether the end of a record is signed by this key.
+pub fn is_end_signed(end: &End, key: &NodePublicKey) -> bool {
+    let message = [&b"hustings record v1\n"[..], &end.sha256.0].concat();
+    key.verify(&message, &end.signature).is_ok()
 }
 
 /// Check 3.

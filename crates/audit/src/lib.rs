@@ -26,7 +26,9 @@ mod pass;
 mod receipts;
 mod report;
 mod run;
+mod signed;
 mod voters;
 
 pub use report::{Check, CheckReport, Facts, Finding, Report, Sentence, Verdict};
 pub use run::{AuditError, Kept, Progress, run, run_with_progress};
+pub use signed::Signed;

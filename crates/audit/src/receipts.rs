@@ -34,7 +34,12 @@ impl<'a> Receipts<'a> {
 
     /// Leaves to look out for.
     pub fn leaves(&self) -> impl Iterator<Item = u64> {
-        self.read.iter().filter_map(|(_, receipt)| Some(receipt.as_ref().ok()?.leaf_index.0))
+        self.readable().map(|receipt| receipt.leaf_index.0)
+    }
+
+    /// Those that can be read.
+    pub fn readable(&self) -> impl Iterator<Item = &Receipt> {
+        self.read.iter().filter_map(|(_, receipt)| receipt.as_ref().ok())
     }
 
     /// Check 18. Returns the valid receipts whose ballots are not in the record.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::evidence::Evidence;
+use crate::signed::Signed;
 
 /// Findings that a check spells out; the rest are counted.
 pub const FINDINGS_MAX: usize = 10;
@@ -149,6 +150,8 @@ pub struct Sentence {
 pub struct Report {
     pub clean: bool,
     pub record: Facts,
+    /// Who signed what of it, and of what was given beside it; empty where the record cannot be read.
+    pub signed: Vec<Signed>,
     pub checks: Vec<CheckReport>,
     /// Outcomes of the recount, one a contest; empty where there are none yet or the ballots could not be counted.
     pub outcomes: Vec<Sentence>,
@@ -185,6 +188,9 @@ impl fmt::Display for Report {
             if report.more > 0 {
                 writeln!(f, "                                - and {} more", report.more)?;
             }
+        }
+        for signed in &self.signed {
+            writeln!(f, "{signed}")?;
         }
         for Sentence { title, sentence, .. } in &self.outcomes {
             writeln!(f, "Recounted: {title} {sentence}")?;

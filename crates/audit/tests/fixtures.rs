@@ -74,6 +74,26 @@ fn every_case_fails_exactly_the_check_it_is_made_for() {
 }
 
 #[test]
+fn a_report_tells_who_signed_what() {
+    let told = |name: &str| {
+        let case = cases::all().into_iter().find(|case| case.name == name).unwrap();
+        let report = audit_case(&case);
+        report.signed.iter().map(|signed| format!("{signed}\n")).collect::<String>()
+    };
+    assert_eq!(
+        told("clean/cluster-restored"),
+        "Node 1 of epoch 1 signed 1 checkpoint, 1 kept checkpoint, 1 receipt\n\
+         Node 3 of epoch 1 signed 1 receipt\n\
+         Node 2 of epoch 1 signed 1 kept checkpoint, 1 receipt\n\
+         Node 2 of epoch 2 signed 1 checkpoint\n\
+         Node 1 of epoch 2 signed the record, 3 checkpoints, 2 kept checkpoints\n"
+    );
+    let strangers = told("tampered/18-receipts-node");
+    assert!(strangers.starts_with("Node 1 of epoch 1 signed 2 checkpoints, 6 receipts\n"), "{strangers}");
+    assert!(!strangers.contains("Node 4"), "{strangers}");
+}
+
+#[test]
 fn every_check_has_a_case_that_fails_it() {
     let cases = cases::all();
     for check in Check::ALL {

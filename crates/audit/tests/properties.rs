@@ -230,3 +230,58 @@ fn every_flipped_bit_of_a_record_is_found() {
         }
     }
 }
+
+/// A record of nodes 1 to `joined.len()` + 1; each of the others joins before that many ballots, of nine.
+fn cluster(joined: &[usize]) -> support::Draft {
+    let node = |index: usize| u16::try_from(index).unwrap() + 2;
+    let early: Vec<u16> = (0..joined.len()).filter(|index| joined[*index] == 0).map(node).collect();
+    let contest = json!({"id": "c", "title": "C", "choices": ["A", "B"]});
+    let mut vote = Vote::open_with(&early, json!({"slug": "nodes", "title": "N", "contest": [contest]}), &[]);
+    for voter in 0..9 {
+        let late = (0..joined.len()).filter(|index| joined[*index] == voter + 1).map(node);
+        late.for_each(|node| vote.join(node));
+        vote.cast(Ballot { voter: voter as u64, marks: &[&[0]], key: "" });
+    }
+    vote.close();
+    vote.publish();
+    vote.record()
+}
+
+fn kept(texts: impl IntoIterator<Item = String>) -> Vec<audit::Kept> {
+    let kept = |(number, text): (usize, String)| audit::Kept { name: number.to_string(), text };
+    texts.into_iter().enumerate().map(kept).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Receipts and checkpoints count by every node of the record, and by nobody else, whenever it joined.
+    #[test]
+    fn whatever_a_node_of_the_record_signed_counts_and_nothing_else(
+        joined in prop::collection::vec(0..10usize, 0..4),
+        signer in 1..6u16,
+        end in 1..6u16,
+        size in 1..10u64,
+    ) {
+        let nodes = u16::try_from(joined.len()).unwrap() + 1;
+        let mut draft = cluster(&joined);
+        draft.end_key = support::key_of((end - 1) % nodes + 1, 1);
+        let record = draft.write();
+        draft.receipt_nodes = vec![signer];
+        draft.checkpoint_nodes = vec![signer];
+        let receipts = draft.receipts();
+        let receipts = kept(receipts.iter().map(|receipt| serde_json::to_string(receipt).unwrap()));
+        let notes = kept([draft.checkpoint(size)]);
+        let report = audit::run(Cursor::new(record.as_bytes()), &receipts, &notes).unwrap();
+        let failed: Vec<u8> = report.failed().map(|check| check.number).collect();
+        let is_named = signer <= nodes;
+        prop_assert_eq!(failed, if is_named { vec![] } else { vec![18, 19] });
+        prop_assert_eq!(report.signed.len(), usize::from(nodes));
+        for signed in &report.signed {
+            let is_signer = is_named && signed.node == signer;
+            prop_assert_eq!((signed.receipts, signed.kept_checkpoints), if is_signer { (9, 1) } else { (0, 0) });
+            prop_assert_eq!(signed.record, signed.node == (end - 1) % nodes + 1);
+            prop_assert_eq!(signed.checkpoints > 0, signed.node == 1);
+        }
+    }
+}
