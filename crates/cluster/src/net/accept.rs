@@ -20,6 +20,8 @@ use crate::NodeId;
 
 /// How long a connection may take to say who it is, and a question to arrive.
 const INTRODUCTION_MAX: Duration = Duration::from_secs(10);
+/// How long an answer may take; who asked has given up long before.
+const ANSWER_MAX: Duration = Duration::from_mins(2);
 /// Room for small frames; one that is larger gets its own.
 const READ_BYTES: usize = 64 << 10;
 /// Room kept for a frame before any of it has come.
@@ -229,7 +231,7 @@ async fn answer(
     let is_member =
         greeting.ledger == shared.own().ledger && shared.members.borrow().contains_key(&greeting.from);
     let asker = Asker { node: greeting.from, is_member, ledger: greeting.ledger, from };
-    let answer = handler(asker, question).await;
+    let answer = timeout(ANSWER_MAX, handler(asker, question)).await.map_err(|_| LinkError::TimedOut)?;
     say(&mut stream, shared, Verdict::Welcome).await?;
     ask::put(&mut stream, &answer).await?;
     farewell(stream).await

@@ -59,6 +59,8 @@ pub enum LinkError {
     Stopped,
 }
 
+const SEND_BUFFER_BYTES: usize = 512 << 10;
+
 /// A connection from the side that asked for it.
 pub(crate) type Outgoing = TlsStream<TcpStream>;
 
@@ -72,6 +74,9 @@ pub(crate) async fn connect(
     let own = shared.own();
     let tcp = TcpStream::connect(address).await.map_err(LinkError::Connection)?;
     tcp.set_nodelay(true).map_err(LinkError::Connection)?;
+    // What the system has taken cannot be overtaken: with megabytes of it a ping would come too late on a slow line.
+    let limited = rustix::net::sockopt::set_socket_send_buffer_size(&tcp, SEND_BUFFER_BYTES);
+    limited.map_err(|error| LinkError::Connection(error.into()))?;
     let connector = tokio_rustls::TlsConnector::from(shared.identity.client.clone());
     let unused = ServerName::try_from("node.invalid").expect("a name of the right form");
     let mut stream = connector.connect(unused, tcp).await.map_err(tls::meaning)?;
