@@ -603,10 +603,12 @@ Examples:
     /// What a new machine needs to join: checks the cluster, and prints the command to run there
     #[command(after_help = "\
 Changes nothing. The new server joins by itself once it is started: it gets the log first, as a learner, and counts
-when it has caught up.
+when it has caught up. The join key is in the command only with --data, on a server of the cluster.
 
-Example: hustings cluster add")]
-    Add,
+Examples:
+  hustings cluster add
+  hustings cluster add --data /var/lib/hustings      with the join key, for a terminal that nobody looks at")]
+    Add(ClusterAddArgs),
     /// Let a learner count towards the majority (a server that has caught up is promoted by itself)
     Promote(NodeArg),
     /// Take a server out for good; it does not come back under its number
@@ -618,6 +620,13 @@ Example: hustings cluster add")]
     /// Make a server ready to be stopped: it hands over, and leads no more until it is started again
     #[command(after_help = "Example: hustings cluster drain 1")]
     Drain(NodeArg),
+}
+
+#[derive(Debug, Args)]
+pub struct ClusterAddArgs {
+    /// Data folder of a server of the cluster, whose join key is printed with the command
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

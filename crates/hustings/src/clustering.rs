@@ -27,7 +27,7 @@ use crate::output::note;
 /// How long a graceful stop waits for the others to take over.
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// File of the join key in the data folder, for later starts.
-const JOIN_KEY_FILE: &str = "join-key";
+pub const JOIN_KEY_FILE: &str = "join-key";
 
 /// The join key, and whether it was made just now.
 pub struct FoundKey {

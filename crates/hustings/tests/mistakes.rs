@@ -179,3 +179,14 @@ fn what_is_not_a_record_or_a_backup_is_said_to_be_none() {
         run(hustings().args(["backup", text(&folder.path().join("out")), "--data", text(folder.path())]));
     assert_eq!(backup.code, 2, "{backup:#?}");
 }
+
+#[test]
+fn the_join_key_is_shown_from_a_servers_own_folder_only() {
+    let folder = folder();
+    let told = run(hustings().args(["cluster", "add", "--data", text(folder.path())]));
+    insta::assert_snapshot!(told.told(&[(text(folder.path()), "FOLDER")]), @r"
+    exit 2
+    hustings: `FOLDER` is no data folder of a cluster's server
+    Name the one that `hustings serve` on this machine uses.
+    ");
+}

@@ -276,6 +276,8 @@ function sendInPlace(form) {
       const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(texts.others ? 6000 : 20_000) });
       const seconds = Number(response.headers.get("retry-after")) || 0;
       const page = await response.text();
+      // A balancer's page about a server that is gone says nothing about the vote.
+      if (!page.includes("<main")) throw new Error(response.statusText);
       const isUnknown = page.includes("data-not-known>");
       if (seconds && tries++ < (isUnknown ? 15 : 5)) {
         say(fill(isUnknown ? texts.notKnown : texts.busy, { seconds }));

@@ -49,8 +49,15 @@ export async function serveAt(test, data, address) {
   return start(test, ["serve", "--listen", address, "--data", data]);
 }
 
-async function start(test, args) {
-  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: environment() });
+/** Starts one of a cluster's servers; its first line of output, as JSON, is its `facts`. */
+export async function startMember(test, args, joinKey) {
+  const server = await start(test, ["--json", "serve", ...args], joinKey ? { HUSTINGS_JOIN_KEY: joinKey } : {});
+  server.facts = JSON.parse(server.output.split("\n").find((line) => line.startsWith("{\"")));
+  return server;
+}
+
+async function start(test, args, more = {}) {
+  const child = spawn(BINARY, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...environment(), ...more } });
   const server = { output: "", base: "", child };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => { server.output += data; });
   const ended = new Promise((resolve) => child.on("close", resolve));
@@ -60,12 +67,14 @@ async function start(test, args) {
     await ended;
     clearTimeout(late);
   };
+  server.kill = () => { child.kill("SIGKILL"); return ended; };
   test.after(server.stop);
   await waitFor(() => {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${server.output}`);
     return ADDRESS.test(server.output);
   }, `an address in the output of hustings ${args[0]}`, () => server.output);
-  server.base = server.output.match(ADDRESS)[0];
+  // The address it listens on; as JSON it stands beside the one that people are told.
+  server.base = (server.output.match(/"url":"([^"]+)"/) ?? [, server.output.match(ADDRESS)[0]])[1];
   await waitFor(async () => (await fetch(`${server.base}/readyz`).catch(() => ({}))).ok, "readyz");
   server.get = (where) => api(server, "GET", where);
   server.post = (where, body) => api(server, "POST", where, body);

@@ -1,10 +1,13 @@
 //! `cluster …`: the servers that keep one ledger, and what an operator asks of them.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::{ClusterCommand, NodeArg};
 use crate::client::Client;
+use crate::clustering::JOIN_KEY_FILE;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, note, table, thousands};
 
@@ -14,7 +17,7 @@ pub fn run(command: ClusterCommand, client: &Client, form: Form) -> Result<Exit>
     match command {
         ClusterCommand::Status => status(client, form),
         ClusterCommand::Members => members(client, form),
-        ClusterCommand::Add => add(client, form),
+        ClusterCommand::Add(args) => add(client, form, args.data.as_deref()),
         ClusterCommand::Promote(args) => {
             change(client, form, "promote", &args, "counts towards the majority now")
         }
@@ -52,7 +55,8 @@ fn change(client: &Client, form: Form, act: &str, args: &NodeArg, done: &str) ->
 }
 
 /// Looks whether a server can join now, and says how.
-fn add(client: &Client, form: Form) -> Result<Exit> {
+fn add(client: &Client, form: Form, data: Option<&Path>) -> Result<Exit> {
+    let key = data.map(kept_join_key).transpose()?;
     let cluster = client.get(PATH)?;
     let Some(name) = cluster["name"].as_str() else {
         let sentence = "this server keeps its ledger alone, so there is nothing to join";
@@ -79,12 +83,29 @@ fn add(client: &Client, form: Form) -> Result<Exit> {
     }
     let versions: Vec<&str> = nodes().filter_map(|node| node["operator"]["version"].as_str()).collect();
     let command = server::join_command(name, &seeds);
+    let command = key.as_ref().map_or(command.clone(), |key| command.replacen('…', key, 1));
     let result = json!({"cluster": name, "seeds": seeds, "versions": versions, "command": command});
     form.result(&result, || add_text(name, &command, &versions));
-    note(
-        "The join key is not shown here: the cluster's first start printed it, and every server has it in its data folder.",
-    );
+    match key {
+        Some(_) => note("Whoever has the join key can join: keep it as you keep the officer token."),
+        None => note(
+            "Put the join key in place of the dots: the cluster's first start printed it, and --data DIR of a \
+             server shows it.",
+        ),
+    }
     Ok(Exit::Ok)
+}
+
+fn kept_join_key(data: &Path) -> Result<String> {
+    let path = data.join(JOIN_KEY_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::usage(format!("`{}` is no data folder of a cluster's server", data.display()))
+                .hint("Name the one that `hustings serve` on this machine uses.")
+        }
+        _ => Failure::new(Exit::Io, format!("cannot read `{}`: {error}", path.display())),
+    })?;
+    Ok(text.trim().to_owned())
 }
 
 fn add_text(name: &str, command: &str, versions: &[&str]) -> String {
@@ -94,7 +115,7 @@ fn add_text(name: &str, command: &str, versions: &[&str]) -> String {
          - hustings{version}, and an empty data folder on a disk of its own\n\
          - the two ports of the command below open: 8700 for voters, 8701 for the other servers\n\
          - a clock that is right (NTP), and the cluster's join key\n\n\
-         Run there, with the key in place of the dots:\n\n  {command}\n\n\
+         Run there:\n\n  {command}\n\n\
          It gets the log first and counts when it has caught up; `hustings cluster status` shows how far it is.\n"
     )
 }

@@ -3,7 +3,6 @@
 //! All of it is for officers: addresses between the servers and free disks are nobody else's business. What anybody may
 //! know is at `GET /api/v1/cluster`.
 
-use super::super::figures::time_text;
 use super::super::{OrPage, Page, Shell, page, see_other};
 use super::login::login;
 use super::{Done, Officer, on_page};
@@ -71,7 +70,6 @@ struct Act {
 /// A line of the history.
 struct Led {
     at: String,
-    at_text: String,
     text: String,
 }
 
@@ -172,7 +170,7 @@ impl ClusterPage {
             can_lose: t.number(&view.can_lose.unwrap_or(0)),
             troubles: view.troubles.iter().map(|trouble| said(t, trouble)).collect(),
             servers: view.nodes.iter().map(|node| ServerLine::new(t, view, node, last)).collect(),
-            history: view.elections.iter().rev().map(|change| led(t, change)).collect(),
+            history: history(t, view),
             command,
             shell,
         }
@@ -268,13 +266,22 @@ fn said(t: Texts, trouble: &Trouble) -> Said {
     }
 }
 
+/// The newest first. Before the first leader that this server knew of there was none that could be lost.
+fn history(t: Texts, view: &ClusterView) -> Vec<Led> {
+    let changes = view.elections.iter().skip_while(|change| change.leader.is_none());
+    let mut lines: Vec<Led> = changes.map(|change| led(t, change)).collect();
+    lines.reverse();
+    lines
+}
+
 fn led(t: Texts, change: &LeaderChange) -> Led {
     let term = Cow::from(change.term.to_string());
     let text = match change.leader {
         Some(id) => t.fill("cluster-led", [("n", id.to_string().into()), ("term", term.into_owned().into())]),
         None => t.with("cluster-lost", "term", term.into_owned()),
     };
-    Led { at: change.at.to_string(), at_text: time_text(change.at), text }
+    let at = change.at.to_string();
+    Led { at: format!("{} {} UTC", &at[..10], &at[11..19]), text }
 }
 
 /// A number of tenths as whole ones and a tenth.
@@ -330,6 +337,7 @@ mod tests {
                 node(3, NodeRole::Learner, 34),
             ],
             elections: vec![
+                LeaderChange { at: UnixMillis(500), term: 6, leader: Some(1) },
                 LeaderChange { at: UnixMillis(1_000), term: 6, leader: None },
                 LeaderChange { at: UnixMillis(2_000), term: 7, leader: Some(2) },
             ],
@@ -369,7 +377,7 @@ mod tests {
             "1.2 s ago",
             "--seeds 192.0.2.1:8701,192.0.2.2:8701,192.0.2.3:8701",
             "Server 2 began to lead, term 7",
-            "the leader of term 6 was lost",
+            "1970-01-01 00:00:01 UTC</span> the leader of term 6 was lost",
         ] {
             assert!(page.contains(said), "{said} is not in {page}");
         }
