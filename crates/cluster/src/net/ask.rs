@@ -25,6 +25,9 @@ pub(crate) async fn ask(
     timeout: Duration,
 ) -> Result<Bytes, AskError> {
     let exchange = async {
+        if question.len() > ASK_BYTES_MAX {
+            return Err(LinkError::TooLarge);
+        }
         let mut stream = connect(shared, &address, Purpose::Ask, NEWCOMER).await?;
         // A refusal may come while the question is still being written; it says more than the broken pipe.
         let written = put(&mut stream, &question).await;
