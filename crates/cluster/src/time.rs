@@ -203,12 +203,13 @@ impl TimeKeeper {
 
 impl ClockSample {
     /// Whether both may be of the same two clocks, which ran on in between.
-    fn agrees_with(&self, later: &Self) -> bool {
-        let Some(passed_us) = later.at_us.checked_sub(self.at_us) else { return false };
-        let slack_us = self.error_us(later.at_us) + later.error_us(later.at_us);
+    fn agrees_with(&self, other: &Self) -> bool {
+        let (early, late) = if self.at_us <= other.at_us { (self, other) } else { (other, self) };
+        let passed_us = late.at_us - early.at_us;
+        let slack_us = early.error_us(late.at_us).saturating_add(late.error_us(late.at_us));
         let system =
-            later.peer_system_us.saturating_sub(self.peer_system_us).saturating_sub_unsigned(passed_us);
-        let monotonic = later.peer_monotonic_us.abs_diff(self.peer_monotonic_us.saturating_add(passed_us));
+            late.peer_system_us.saturating_sub(early.peer_system_us).saturating_sub_unsigned(passed_us);
+        let monotonic = late.peer_monotonic_us.abs_diff(early.peer_monotonic_us.saturating_add(passed_us));
         system.unsigned_abs() <= slack_us && monotonic <= slack_us
     }
 }

@@ -24,6 +24,8 @@ const SAY_MAX: Duration = Duration::from_secs(2);
 /// How long a leader is given to admit: a change of the membership has to be committed.
 const JOIN_MAX: Duration = Duration::from_secs(15);
 const JOIN_AGAIN: Duration = Duration::from_millis(300);
+/// Answers of "not yet" after which somebody else is asked.
+const TRIES_MAX: u32 = 10;
 /// Failures that are named in [`Beginning::waits_for`].
 const NAMED_MAX: usize = 3;
 
@@ -341,29 +343,34 @@ impl Driver {
     /// Asks there, then where that one says, and wherever else somebody may be, until it is a member.
     async fn join(&mut self, first: String) -> Result<Begin, BeginError> {
         let question = Bytes::from(self.request.encode());
-        let mut at = first.clone();
-        let mut turn = 0;
+        let (mut at, mut tries, mut turn) = (first.clone(), 0, 0);
+        let mut said = String::new();
         loop {
-            self.tell(format!("asking {at} for a place in the cluster"));
+            self.tell(format!("asking {at} for a place in the cluster{said}"));
+            tries += 1;
             match ask::ask(&self.shared, at.clone(), question.clone(), JOIN_MAX).await {
                 Ok(answer) => {
                     self.failures.remove(&at);
                     match JoinReply::decode(&answer) {
                         Ok(JoinReply::Admitted(admission)) => return self.admitted(admission),
                         Ok(JoinReply::Refused(reason)) => return Err(BeginError::Refused(reason)),
-                        Ok(JoinReply::NotLeader(leader)) => at = leader,
-                        Ok(JoinReply::NotYet(reason)) => self.tell(format!("{at} says: {reason}")),
+                        Ok(JoinReply::NotLeader(leader)) => (at, tries) = (leader, 0),
+                        Ok(JoinReply::NotYet(reason)) => said = format!("; {at} says: {reason}"),
                         Err(error) => _ = self.failures.insert(at.clone(), in_full(&error)),
                     }
                 }
                 Err(AskError { reason: LinkError::Stopped, .. }) => return Err(BeginError::Stopped),
                 Err(error) => {
                     self.failures.insert(at.clone(), in_full(&error.reason));
-                    let mut others = self.hints();
-                    others.push(first.clone());
-                    turn += 1;
-                    at.clone_from(&others[turn % others.len()]);
+                    tries = TRIES_MAX;
                 }
+            }
+            // Who does not let it in for long may not know better; another one may.
+            if tries >= TRIES_MAX {
+                let mut others = self.hints();
+                others.push(first.clone());
+                turn += 1;
+                (at, tries) = (others[turn % others.len()].clone(), 0);
             }
             sleep(JOIN_AGAIN).await;
         }

@@ -274,6 +274,7 @@ impl Network {
     pub fn set_own(&self, node: NodeId, ledger: LedgerId) -> Result<(), NetError> {
         self.shared.identity.renew(node, self.shared.unix())?;
         self.shared.own.send_replace(Own { node, ledger });
+        self.keep_peers();
         Ok(())
     }
 
@@ -284,23 +285,24 @@ impl Network {
 
     /// Who belongs, with the address of each; this node itself may be among them. Connections with anybody else end.
     pub fn set_members(&self, members: &[(NodeId, String)]) {
-        let members: BTreeMap<NodeId, String> = members.iter().cloned().collect();
-        let own = self.shared.own().node;
+        self.shared.members.send_replace(Arc::new(members.iter().cloned().collect()));
+        self.keep_peers();
+    }
+
+    /// One [`Peer`] for each member but this node; those that stay keep their connections.
+    fn keep_peers(&self) {
         let mut held = self.shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+        let (members, own) = (self.shared.members.borrow().clone(), self.shared.own().node);
         let before = held.clone();
         let mut after = BTreeMap::new();
         for (&id, address) in members.iter().filter(|(id, _)| **id != own) {
             let kept = before.get(&id).filter(|peer| peer.address() == address);
-            let peer = kept
-                .cloned()
-                .unwrap_or_else(|| Peer::start(id, address.clone(), self.shared.clone(), &self.runtime));
-            after.insert(id, peer);
+            let start = || Peer::start(id, address.clone(), self.shared.clone(), &self.runtime);
+            after.insert(id, kept.cloned().unwrap_or_else(start));
         }
         let is_kept = |peer: &Arc<Peer>| after.values().any(|kept| Arc::ptr_eq(kept, peer));
         before.values().filter(|peer| !is_kept(peer)).for_each(|peer| peer.stop());
         *held = Arc::new(after);
-        drop(held);
-        self.shared.members.send_replace(Arc::new(members));
     }
 
     /// Hands `payload` to the connection to `to`, and never waits. It is dropped, and counted in

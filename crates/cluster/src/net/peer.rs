@@ -247,13 +247,14 @@ async fn keep_connected(shared: Arc<Shared>, peer: Arc<Peer>) {
             shared.complaints.log(&format!("node {} at {}", peer.id, peer.address), &error);
         }
         failures = if began.elapsed() > GOOD_AFTER + CONNECT_MAX { 0 } else { failures + 1 };
-        let longest = PAUSE_FIRST_MS.saturating_mul(1 << u32::min(failures, 10)).min(PAUSE_MAX_MS);
+        let longest =
+            PAUSE_FIRST_MS.saturating_mul(1 << u32::saturating_sub(failures, 1).min(10)).min(PAUSE_MAX_MS);
         let pause = longest / 2 + random.next() % (longest / 2 + 1);
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             () = async {
                 peer.retry.notified().await;
-                tokio::time::sleep(Duration::from_millis(PAUSE_FIRST_MS / 2)).await;
+                tokio::time::sleep(Duration::from_millis(2 * PAUSE_FIRST_MS)).await;
             } => {}
         }
     }

@@ -326,6 +326,15 @@ fn a_newcomer_may_ask_and_nothing_else_until_it_has_a_number() {
 }
 
 #[test]
+fn a_node_that_learns_its_number_after_the_membership_does_not_call_itself() {
+    let (one, two) = (started(config("hall", 1, "127.0.0.1:0"), 0, NO_LEDGER), node(2));
+    introduce(&[(1, &one), (2, &two)]);
+    one.network.set_own(NodeId(1), LEDGER).unwrap();
+    assert_eq!(one.network.peers().iter().map(|peer| peer.id.0).collect::<Vec<_>>(), [2]);
+    reaches(&one, 2, &two);
+}
+
+#[test]
 fn whoever_is_removed_is_cut_off() {
     let (one, two) = (node(1), node(2));
     introduce(&[(1, &one), (2, &two)]);
