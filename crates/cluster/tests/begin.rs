@@ -18,8 +18,13 @@ use ledger::LedgerId;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LEDGER: LedgerId = LedgerId([5; 16]);
 
-#[allow(clippy::disallowed_methods)] // the tests' clocks
 fn network(key: u8, seeds: &[String]) -> Arc<Network> {
+    started(key, seeds, None)
+}
+
+/// With beacons on that port, within this machine.
+#[allow(clippy::disallowed_methods)] // the tests' clocks
+fn started(key: u8, seeds: &[String], beacon_port: Option<u16>) -> Arc<Network> {
     let start = Instant::now();
     let clocks = Box::new(move || ClockReading {
         system_us: i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap(),
@@ -31,8 +36,8 @@ fn network(key: u8, seeds: &[String]) -> Arc<Network> {
         listen: "127.0.0.1:0".parse().unwrap(),
         advertised: "127.0.0.1:0".into(),
         seeds: seeds.to_vec(),
-        beacons: false,
-        beacon_port: 0,
+        beacons: beacon_port.is_some(),
+        beacon_port: beacon_port.unwrap_or(0),
     };
     let bound = Network::bind(config).unwrap();
     Arc::new(Network::start(bound, NEWCOMER, NO_LEDGER, clocks, Box::new(|_, _, _| {})).unwrap())
@@ -204,6 +209,25 @@ fn a_node_with_another_join_key_is_told_so_while_it_waits() {
     });
     assert!(waiting.waits_for().starts_with("no cluster of this name is seen yet"));
     drop((one, stranger));
+}
+
+#[test]
+fn a_cluster_is_found_by_its_beacons_and_one_with_another_key_is_noticed() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let leader = started(1, &[], Some(port));
+    serve(&leader);
+    let folder = tempfile::tempdir().unwrap();
+    let joiner = started(1, &[], Some(port));
+    let Begin::Join(admission) = begun(&mut begin(&joiner, folder.path(), Mode::Join).unwrap()).unwrap()
+    else {
+        panic!("it founds")
+    };
+    assert_eq!(admission.members[0].1, leader.config().advertised);
+    let stranger = started(2, &[], Some(port));
+    let waiting = begin(&stranger, folder.path(), Mode::Join).unwrap();
+    eventually("other keys are noticed", || {
+        waiting.waits_for().contains("beacons under another join key").then_some(())
+    });
 }
 
 #[test]

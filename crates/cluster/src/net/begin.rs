@@ -332,7 +332,10 @@ impl Driver {
     fn tell(&self, waits_for: String) {
         let failures = self.failures.iter().take(NAMED_MAX);
         let failures = failures.map(|(at, why)| format!("; no answer from {at}: {why}"));
-        let words = failures.fold(waits_for, |words, failure| words + &failure);
+        let mut words = failures.fold(waits_for, |words, failure| words + &failure);
+        if self.shared.air.refused() > 0 {
+            words += "; beacons under another join key are heard, of another cluster or of nodes whose key differs";
+        }
         self.words.send_if_modified(|before| {
             let is_new = *before != words;
             *before = words;

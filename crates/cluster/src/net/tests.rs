@@ -205,6 +205,30 @@ fn another_join_key_is_refused_and_both_sides_say_so() {
 }
 
 #[test]
+fn clocks_that_are_days_apart_are_named_on_both_sides_and_hours_do_no_harm() {
+    let one = node(1);
+    one.network.on_ask(|_, question| async move { question });
+    let ask_with_clock_off_by = |hours: i64| {
+        let right = clocks();
+        let off: Clocks = Box::new(move || ClockReading {
+            system_us: right().system_us + hours * 3_600_000_000,
+            ..right()
+        });
+        let bound = Network::bind(config("hall", 1, "127.0.0.1:0")).unwrap();
+        let network = Network::start(bound, NodeId(2), LEDGER, off, Box::new(|_, _, _| {})).unwrap();
+        network.ask_blocking(&one.address(), Bytes::from_static(b"?"), PATIENCE).map_err(|error| error.reason)
+    };
+    for hours in [-48, 48] {
+        assert_eq!(ask_with_clock_off_by(hours).unwrap(), "?");
+    }
+    for days in [-30, 30] {
+        let refused = ask_with_clock_off_by(24 * days).unwrap_err();
+        assert!(matches!(refused, LinkError::Clock), "{refused:?}");
+    }
+    one.complains("the clocks of the two machines are days apart");
+}
+
+#[test]
 fn another_cluster_of_the_same_key_is_refused_by_name_and_by_ledger() {
     let one = node(1);
     let court = started(config("court", 1, "127.0.0.1:0"), 2, LEDGER);
