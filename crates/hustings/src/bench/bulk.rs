@@ -159,10 +159,7 @@ pub struct Filled {
 
 pub fn fill(context: &Context, voters: u64, args: &BulkArgs) -> anyhow::Result<Filled> {
     let server = Server::start(&context.folder().join("bulk"))?;
-    server.create_and_open(&json!({
-        "slug": SLUG, "title": "Bulk", "eligibility": "open", "results": "live", "revote": "forbid",
-        "contest": [{"id": "winner", "title": "Who wins?", "method": "plurality", "choices": CHOICES}],
-    }))?;
+    server.create_and_open(&definition())?;
     let mut lines = EveryVoterOnce::default();
     let mut bodies = Bodies {
         lines: &mut lines,
@@ -177,6 +174,13 @@ pub fn fill(context: &Context, voters: u64, args: &BulkArgs) -> anyhow::Result<F
     let torn = bodies.torn;
     let server_cpu = server.cpu_time().saturating_sub(cpu_before);
     Ok(Filled { server, load, server_cpu, lines, torn })
+}
+
+pub fn definition() -> serde_json::Value {
+    json!({
+        "slug": SLUG, "title": "Bulk", "eligibility": "open", "results": "live", "revote": "forbid",
+        "contest": [{"id": "winner", "title": "Who wins?", "method": "plurality", "choices": CHOICES}],
+    })
 }
 
 pub fn run(context: &Context, args: &BulkArgs) -> anyhow::Result<Report> {

@@ -116,11 +116,21 @@ pub fn drive(
     length: Option<Duration>,
     traffic: &mut impl Traffic,
 ) -> anyhow::Result<Load> {
+    drive_all(&[address], connections, length, traffic)
+}
+
+/// As [`drive`], the lanes dealt out to several servers in turn.
+pub fn drive_all(
+    addresses: &[SocketAddr],
+    connections: usize,
+    length: Option<Duration>,
+    traffic: &mut impl Traffic,
+) -> anyhow::Result<Load> {
     let mut poll = Poll::new()?;
     let began = clock::now();
     let mut lanes = Vec::with_capacity(connections);
     for index in 0..connections {
-        lanes.push(connect(address, index, &poll, began)?);
+        lanes.push(connect(addresses[index % addresses.len()], index, &poll, began)?);
     }
     let began = clock::now();
     let cpu_before = machine::thread_time();

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 mod apply;
 mod bulk;
 mod clock;
+mod cluster;
 mod drive;
 mod feed;
 mod feed_client;
@@ -68,6 +69,8 @@ enum What {
     Feed(feed::FeedArgs),
     /// A hall of phones: join, vote, receipt, result, through the pages.
     Room(room::RoomArgs),
+    /// Three nodes beside one: votes, bulk, a killed leader, a transfer, a stopped follower, a new node; and etcd.
+    Cluster(cluster::ClusterArgs),
     /// PostgreSQL and Redis beside single votes, in turns.
     Peers(peers::PeersArgs),
     /// All of them.
@@ -159,6 +162,7 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
         What::Audit(args) => add(restart::run_audit(context, args)?),
         What::Feed(args) => add(feed::run(context, args)?),
         What::Room(args) => add(room::run(context, args)?),
+        What::Cluster(args) => add(cluster::run(context, args)?),
         What::Peers(args) => add(peers::run(context, args)?),
         What::All => {
             for step in ALL {
@@ -174,7 +178,7 @@ fn measure(context: &Context, what: &What, add: &mut dyn FnMut(Report)) -> anyho
 type Step = fn(&Context) -> anyhow::Result<Vec<Report>>;
 
 /// What `all` runs; ten million ballots are cast once for bulk, restart and audit.
-const ALL: [Step; 8] = [
+const ALL: [Step; 9] = [
     |context| Ok(vec![generator::run(context, &defaults())?]),
     |context| Ok(vec![apply::run(context, &defaults())?]),
     |context| Ok(vec![votes::run(context, &votes::VotesArgs { sessions: true, ..defaults() })?]),
@@ -182,6 +186,7 @@ const ALL: [Step; 8] = [
     |context| Ok(vec![voter::run(context, &defaults())?]),
     |context| Ok(vec![feed::run(context, &defaults())?]),
     |context| Ok(vec![room::run(context, &defaults())?]),
+    |context| Ok(vec![cluster::run(context, &defaults())?]),
     |context| Ok(vec![peers::run(context, &defaults())?]),
 ];
 

@@ -36,8 +36,11 @@ impl Server {
 
     /// As [`Server::start`], with settings from the environment.
     pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_at(free_address()?, data, settings)
+    }
+
+    pub fn start_at(address: SocketAddr, data: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
-        let address = free_address()?;
         let log = data.with_extension("log");
         let mut command = Command::new(program()?);
         command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]);
@@ -69,6 +72,10 @@ impl Server {
 
     pub fn cpu_time(&self) -> Duration {
         self.running.cpu_time()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.running.signal(signal);
     }
 
     /// Stops it as an operator would, which writes a snapshot.

@@ -14,7 +14,7 @@ use super::{Context, clock, votes_of};
 
 pub const SLUG: &str = "bench";
 /// Choice ids of equal length, so that a request is patched in place.
-const CHOICES: [&str; 4] = ["alpha", "bravo", "delta", "gamma"];
+pub const CHOICES: [&str; 4] = ["alpha", "bravo", "delta", "gamma"];
 const RECEIPTS_KEPT: usize = 20;
 
 #[derive(clap::Args, Debug)]
@@ -155,11 +155,15 @@ pub fn open_election(context: &Context) -> anyhow::Result<Server> {
         std::fs::remove_dir_all(&data)?;
     }
     let server = Server::start(&data)?;
-    server.create_and_open(&json!({
+    server.create_and_open(&definition())?;
+    Ok(server)
+}
+
+pub fn definition() -> serde_json::Value {
+    json!({
         "slug": SLUG, "title": "Benchmark", "eligibility": "open", "results": "live", "revote": "forbid",
         "contest": [{"id": "winner", "title": "Who wins?", "method": "plurality", "choices": CHOICES}],
-    }))?;
-    Ok(server)
+    })
 }
 
 pub fn mint(server: &Server, voters: u64, lanes: usize) -> anyhow::Result<Ballots> {
