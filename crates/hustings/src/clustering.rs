@@ -2,21 +2,22 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
 use cluster::net::{
-    BEACON_PORT, Clocks, Deliver, JoinKey, NEWCOMER, NO_LEDGER, NetError, Network, NetworkConfig, Standing,
+    BEACON_PORT, Begin as Outcome, BeginConfig, BeginError, Deliver, JoinKey, Mode, NEWCOMER, NO_LEDGER,
+    NetError, Network, NetworkConfig, Standing,
 };
-use cluster::time::ClockReading;
-use cluster::{Admission, JoinReply, JoinRequest, NodeId, NodeInfo};
+use cluster::time::{ClockSample, TimeConfig};
+use cluster::{Admission, JoinReply, JoinRequest, NodeId, NodeInfo, founding};
 use ledger::{LedgerId, Position};
 use node::cluster_shell::{ClusterConfig, Courier, Line, Place};
 use node::folder::DataFolder;
 use node::replica::{Begin, PROGRAM_VERSION};
-use node::{ClusterError, ClusterRequest, Handle};
+use node::{ClusterError, ClusterRequest, Handle, SystemClock};
 use zeroize::Zeroizing;
 
 use crate::addresses;
@@ -78,11 +79,14 @@ pub struct Lines {
     pub network: Arc<Network>,
     /// Where letters go once the node runs.
     handle: Arc<OnceLock<Handle>>,
+    /// The clock that samples of the others' count by, until the node takes it over.
+    clock: Mutex<Option<SystemClock>>,
 }
 
 impl Lines {
     /// Takes the port and begins to listen.
     pub fn open(settings: &ClusterSettings, key: JoinKey) -> Result<Self> {
+        let clock = SystemClock::start();
         let listen = settings.node_listen;
         let config = NetworkConfig {
             name: settings.name.clone(),
@@ -102,9 +106,14 @@ impl Lines {
                 handle.letter(from, lane, bytes);
             }
         });
-        let network =
-            Network::start(bound, NEWCOMER, NO_LEDGER, clocks(), deliver).map_err(network_failure)?;
-        Ok(Self { network: Arc::new(network), handle })
+        let network = Network::start(bound, NEWCOMER, NO_LEDGER, Box::new(clock.reader()), deliver)
+            .map_err(network_failure)?;
+        Ok(Self { network: Arc::new(network), handle, clock: Mutex::new(Some(clock)) })
+    }
+
+    fn take_clock(&self) -> SystemClock {
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        clock.expect("a place is taken once")
     }
 
     pub fn courier(&self) -> Box<dyn Courier> {
@@ -115,9 +124,20 @@ impl Lines {
     pub fn serve(&self, handle: &Handle, name: &str) {
         let _ = self.handle.set(handle.clone());
         let (handle, name) = (handle.clone(), name.to_owned());
+        let own_address = self.network.config().advertised.clone();
         self.network.on_ask(move |_asker, question| {
-            let (handle, name) = (handle.clone(), name.clone());
+            let (handle, name, own_address) = (handle.clone(), name.clone(), own_address.clone());
             async move {
+                let view = handle.cluster("");
+                let leader = view.nodes.iter().find(|node| Some(node.id) == view.leader);
+                let member = founding::Member {
+                    ledger: LedgerId(handle.identity().ledger.0),
+                    node: NodeId(view.this),
+                    ask_at: leader.and_then(|node| node.node_address.clone()).unwrap_or(own_address),
+                };
+                if let Some(answer) = member.answers(&question) {
+                    return Bytes::from(answer);
+                }
                 match JoinRequest::decode(&question) {
                     Some(Ok(request)) => Bytes::from(admit(&handle, &name, request).await.encode().to_vec()),
                     Some(Err(error)) => {
@@ -137,19 +157,6 @@ fn reachable(listen: SocketAddr) -> String {
     SocketAddr::new(best.ip(), listen.port()).to_string()
 }
 
-/// Both clocks of the machine, for samples of the others' clocks.
-#[allow(clippy::disallowed_methods)] // the system's clock is what is compared
-fn clocks() -> Clocks {
-    let started = std::time::Instant::now();
-    Box::new(move || {
-        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        ClockReading {
-            system_us: i64::try_from(unix.as_micros()).unwrap_or(i64::MAX),
-            monotonic_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        }
-    })
-}
-
 struct NetworkCourier(Arc<Network>);
 
 impl Courier for NetworkCourier {
@@ -162,13 +169,12 @@ impl Courier for NetworkCourier {
     }
 
     fn lines(&self) -> Vec<Line> {
-        let line = |peer: cluster::net::PeerStatus| Line {
-            node: peer.id,
-            heard_ms_ago: peer.heard_ms_ago,
-            clock_offset_ms: peer.clock_offset_us.map(|(offset, _)| offset / 1000),
-            clock_error_ms: peer.clock_offset_us.map(|(_, error)| error.div_ceil(1000)),
-        };
+        let line = |peer: cluster::net::PeerStatus| Line { node: peer.id, heard_ms_ago: peer.heard_ms_ago };
         self.0.peers().into_iter().map(line).collect()
+    }
+
+    fn clock_samples(&self) -> Vec<(NodeId, ClockSample)> {
+        self.0.peers().into_iter().filter_map(|peer| Some((peer.id, peer.clock?))).collect()
     }
 
     fn other_clusters(&self) -> Vec<(String, String)> {
@@ -195,7 +201,7 @@ async fn admit(handle: &Handle, name: &str, request: JoinRequest) -> JoinReply {
     }
     let node = match handle.admit(info).await {
         Ok(node) => node,
-        Err(error @ (ClusterError::NoLeader | ClusterError::NotKnownYet)) => {
+        Err(error @ (ClusterError::NoLeader | ClusterError::NotKnownYet | ClusterError::AddressTaken(_))) => {
             return JoinReply::NotYet(error.to_string());
         }
         Err(error) => return JoinReply::Refused(error.to_string()),
@@ -323,54 +329,75 @@ pub fn take_place(
         begin,
         info: info.clone(),
         courier: lines.courier(),
+        clock: lines.take_clock(),
+        time: TimeConfig { interval_us: settings.time_sync_seconds * 1_000_000, ..TimeConfig::default() },
     };
     if let Some(place) = kept {
         let (node, ledger, begin) = resume(&place)?;
         network.set_own(node, ledger).map_err(network_failure)?;
         return Ok(config(node, begin));
     }
-    // Expecting nobody but itself, it is the first.
-    if is_first || settings.expect == Some(1) {
-        let ledger = LedgerId(node::identity::system_random()?);
-        network.set_own(NodeId(1), ledger).map_err(network_failure)?;
-        return Ok(config(NodeId(1), Begin::Found(ledger)));
-    }
+    let mode = match settings.expect {
+        _ if is_first => Mode::First,
+        Some(expect) => Mode::Expect(u8::try_from(expect).expect("checked against MEMBERS_MAX")),
+        None => Mode::Join,
+    };
+    folder.create()?;
     let request = JoinRequest {
         address: info.address.clone(),
         http_address: info.http_address.clone(),
-        public_key: Vec::new(),
+        public_key: newcomers_name(&folder)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    let begun = BeginConfig { mode, folder: data.to_owned(), request };
+    let mut beginning = network.begin(begun).map_err(begin_failure)?;
     let mut said = String::new();
-    loop {
-        for seed in &settings.seeds {
-            let asked = network.ask_blocking(seed, request.encode().into(), Duration::from_secs(12));
-            let reply = match asked {
-                Ok(bytes) => JoinReply::decode(&bytes),
-                Err(error) => {
-                    said = error.to_string();
-                    continue;
-                }
-            };
-            match reply {
-                Ok(JoinReply::Admitted(admission)) => {
-                    folder.create()?;
-                    folder.adopt_secret(std::str::from_utf8(&admission.secret)?)?;
-                    network.set_own(admission.node, admission.ledger).map_err(network_failure)?;
-                    network.set_members(&admission.members);
-                    return Ok(config(admission.node, Begin::Join(admission.ledger)));
-                }
-                Ok(JoinReply::Refused(reason)) => {
-                    return Err(Failure::new(
-                        Exit::Refused,
-                        format!("the cluster refused this server: {reason}"),
-                    )
-                    .into());
-                }
-                other => said = format!("{other:?}"),
-            }
+    let outcome = loop {
+        if let Some(outcome) = beginning.try_outcome() {
+            break outcome.map_err(begin_failure)?;
         }
-        note(format!("Waiting for the cluster `{}`: {said}", settings.name.as_str()));
-        std::thread::sleep(Duration::from_secs(1));
+        let words = beginning.waits_for();
+        if words != said && !words.is_empty() {
+            note(format!("Cluster `{}`: {words}", settings.name.as_str()));
+            said = words;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    match outcome {
+        Outcome::Found => {
+            let ledger = LedgerId(node::identity::system_random()?);
+            network.set_own(NodeId(1), ledger).map_err(network_failure)?;
+            Ok(config(NodeId(1), Begin::Found(ledger)))
+        }
+        Outcome::Join(admission) => {
+            folder.adopt_secret(std::str::from_utf8(&admission.secret)?)?;
+            network.set_own(admission.node, admission.ledger).map_err(network_failure)?;
+            network.set_members(&admission.members);
+            Ok(config(admission.node, Begin::Join(admission.ledger)))
+        }
     }
+}
+
+/// Who asks for a place: the same after an answer that was lost. Not secret, and not a key to sign with.
+fn newcomers_name(folder: &DataFolder) -> Result<Vec<u8>> {
+    let path = folder.root().join("newcomer");
+    if let Ok(name) = std::fs::read(&path) {
+        return Ok(name);
+    }
+    let name: [u8; 16] = node::identity::system_random()?;
+    node::folder::replace_file(&path, &path.with_extension("new"), &name)
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot write `{}`: {error}", path.display())))?;
+    Ok(name.to_vec())
+}
+
+fn begin_failure(error: BeginError) -> Failure {
+    let exit = match &error {
+        BeginError::Expect(_) => Exit::Usage,
+        BeginError::Refused(_) => Exit::Refused,
+        BeginError::Promise { .. } => Exit::Io,
+        BeginError::Damaged { .. } => Exit::Damaged,
+        BeginError::Stopped => Exit::Unavailable,
+    };
+    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(exit, format!("{error}{cause}"))
 }

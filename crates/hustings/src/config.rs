@@ -142,6 +142,8 @@ settings! {
         queue_max ("HUSTINGS_QUEUE_MAX", "N"): usize = 65_536;
         /// Largest segment of the ledger, in MiB
         segment_mib_max ("HUSTINGS_SEGMENT_MIB_MAX", "MIB"): u64 = 64;
+        /// Seconds between two comparisons of a cluster's clocks
+        time_sync_interval ("HUSTINGS_TIME_SYNC_INTERVAL", "SECONDS"): u64 = 5;
         /// Ballots between two snapshots; a restart reads at most so many again
         snapshot_every_ballots ("HUSTINGS_SNAPSHOT_EVERY_BALLOTS", "N"): u64 = 5_000_000;
     }
@@ -287,6 +289,7 @@ pub struct ClusterSettings {
     pub seeds: Vec<String>,
     /// Whether servers look for each other by broadcast and multicast.
     pub beacons: bool,
+    pub time_sync_seconds: u64,
 }
 
 /// Segments are addressed with 32 bits.
@@ -432,6 +435,7 @@ impl Settings {
             expect: self.expect.value,
             seeds: self.seeds.value.clone(),
             beacons,
+            time_sync_seconds: self.time_sync_interval.value.clamp(1, 3_600),
         }))
     }
 }

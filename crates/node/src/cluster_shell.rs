@@ -1,11 +1,14 @@
 //! What stands around a replica in a running server: the line to the other nodes, the file that names its place, and
 //! what operators see.
 
+use crate::clock::SystemClock;
 use crate::cluster_view::{ClusterView, LeaderChange, NodeRole, NodeView, Trouble};
 use crate::error::NodeError;
 use crate::folder::{DataFolder, replace_file};
+use crate::letters::{Lane, NodeReport};
 use crate::replica::{Begin, Input, Letter, Out, Replica};
 use bytes::Bytes;
+use cluster::time::{Adjustment, ClockSample, TimeConfig, TimeKeeper};
 use cluster::{Membership, NodeId, NodeInfo, Role, Seat};
 use election::UnixMillis;
 use ledger::{FileStorage, LedgerId, Position, Storage};
@@ -38,8 +41,10 @@ pub trait Courier: Send {
     fn send(&self, to: NodeId, lane: u8, bytes: Bytes);
     /// Who belongs, with their addresses.
     fn set_members(&self, members: &[(NodeId, String)]);
-    /// Milliseconds since each other member was heard, and its clock against this one's with the possible error.
     fn lines(&self) -> Vec<Line>;
+    /// The best that is known of each other member's clocks, against the monotonic clock of
+    /// [`ClusterConfig::clock`].
+    fn clock_samples(&self) -> Vec<(NodeId, ClockSample)>;
     /// Clusters of the same name that are not this one: id in hex and address.
     fn other_clusters(&self) -> Vec<(String, String)>;
     /// What this node is at present, for those who look for a cluster.
@@ -50,10 +55,8 @@ pub trait Courier: Send {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     pub node: NodeId,
+    /// Milliseconds since something came from it; `None` for never.
     pub heard_ms_ago: Option<u64>,
-    /// Its clock less this one's.
-    pub clock_offset_ms: Option<i64>,
-    pub clock_error_ms: Option<u64>,
 }
 
 /// A node's place in a cluster, and how it got it.
@@ -63,6 +66,8 @@ pub struct ClusterConfig {
     pub begin: Begin,
     pub info: NodeInfo,
     pub courier: Box<dyn Courier>,
+    pub clock: SystemClock,
+    pub time: TimeConfig,
 }
 
 impl std::fmt::Debug for ClusterConfig {
@@ -121,6 +126,10 @@ impl Place {
 pub(crate) struct Steward {
     name: String,
     courier: Box<dyn Courier>,
+    time: TimeConfig,
+    /// Where this node leads, since the term it began in.
+    keeper: Option<(u64, TimeKeeper)>,
+    clock: Option<(i64, u64)>,
     disk: FileStorage,
     ticked: Instant,
     disk_looked_at: Option<Instant>,
@@ -133,11 +142,14 @@ pub(crate) struct Steward {
 
 impl Steward {
     #[allow(clippy::disallowed_methods)] // consensus counts the time that passes, nothing is decided by it
-    pub fn new(name: String, courier: Box<dyn Courier>, disk: FileStorage) -> Self {
+    pub fn new(name: String, courier: Box<dyn Courier>, time: TimeConfig, disk: FileStorage) -> Self {
         let now = Instant::now();
         Steward {
             name,
             courier,
+            time,
+            keeper: None,
+            clock: None,
             disk,
             ticked: now,
             disk_looked_at: None,
@@ -160,8 +172,13 @@ impl Steward {
         if self.disk_looked_at.is_none_or(|at| at.elapsed() >= DISK_EVERY) {
             self.disk_looked_at = Some(self.ticked);
             self.disk_free = self.disk.free_bytes().ok();
-            let version = env!("CARGO_PKG_VERSION").to_owned();
-            inputs.push(Input::Report { disk_free_bytes: self.disk_free, version });
+            inputs.push(Input::Report(NodeReport {
+                applied: 0,
+                synced: 0,
+                disk_free_bytes: self.disk_free,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                clock: self.clock,
+            }));
         }
     }
 
@@ -180,6 +197,43 @@ impl Steward {
 
     pub fn send(&self, Letter { to, lane, bytes }: Letter) {
         self.courier.send(to, lane as u8, bytes);
+    }
+
+    /// The leader compares clocks, and tells each member the time; its own adjustment is returned.
+    pub fn keep_time<T>(
+        &mut self,
+        replica: &Replica<FileStorage, T>,
+        now: cluster::time::ClockReading,
+    ) -> Option<Adjustment> {
+        let status = replica.status();
+        if status.role != Role::Leader {
+            self.keeper = None;
+            return None;
+        }
+        let (_, keeper) = match &mut self.keeper {
+            Some(kept) if kept.0 == status.term => kept,
+            kept => kept.insert((status.term, TimeKeeper::new(self.time))),
+        };
+        for (peer, sample) in self.courier.clock_samples() {
+            keeper.sample(peer, sample);
+        }
+        let membership = replica.membership();
+        let of_seat = |seat| membership.with_seat(seat).collect::<Vec<_>>();
+        let (voters, learners) = (of_seat(Seat::Voter), of_seat(Seat::Learner));
+        let agreed = keeper.poll(now, status.term, status.id, &voters, &learners)?;
+        let mut own = None;
+        for (member, adjustment) in agreed.adjustments {
+            match member == status.id {
+                true => own = Some(adjustment),
+                false => self.courier.send(member, Lane::Time as u8, adjustment.encode().into()),
+            }
+        }
+        own
+    }
+
+    /// This node's own clock against the cluster's, for its reports.
+    pub fn note_clock(&mut self, clock: Option<(i64, u64)>) {
+        self.clock = clock;
     }
 
     /// Whether nothing was applied for a while.
@@ -235,6 +289,7 @@ impl Steward {
                 let is_own = id == status.id;
                 let of_leader = status.progress.get(&id).map(|known| known.synced.0);
                 let reported = heard.map(|heard| heard.report.synced);
+                let clock = if is_own { self.clock } else { heard.and_then(|heard| heard.report.clock) };
                 NodeView {
                     id: id.0,
                     role: match info.seat {
@@ -245,8 +300,8 @@ impl Steward {
                     address: info.http_address.clone(),
                     node_address: Some(info.address.clone()),
                     position: if is_own { status.last.0 } else { of_leader.or(reported).unwrap_or(0) },
-                    clock_offset_ms: line.and_then(|line| line.clock_offset_ms).unwrap_or(0),
-                    clock_error_ms: if is_own { Some(0) } else { line.and_then(|line| line.clock_error_ms) },
+                    clock_offset_ms: clock.map_or(0, |(offset, _)| offset),
+                    clock_error_ms: clock.map(|(_, error)| error),
                     heard_ms_ago: if is_own { Some(0) } else { line.and_then(|line| line.heard_ms_ago) },
                     disk_free_bytes: if is_own {
                         self.disk_free

@@ -111,6 +111,8 @@ pub enum ClusterError {
     NoLeader,
     #[error("node {0} does not belong to this cluster")]
     UnknownNode(u64),
+    #[error("node {0} is at this address and was heard a moment ago; it is replaced once it is silent")]
+    AddressTaken(u64),
     /// With the consensus' own reason.
     #[error("{0}")]
     Refused(String),
@@ -126,7 +128,7 @@ impl ClusterError {
             ClusterError::NotACluster => "not_a_cluster",
             ClusterError::NoLeader => "no_leader",
             ClusterError::UnknownNode(_) => "unknown_node",
-            ClusterError::Refused(_) => "cluster_refused",
+            ClusterError::Refused(_) | ClusterError::AddressTaken(_) => "cluster_refused",
             ClusterError::NotKnownYet => "not_known_yet",
         }
     }

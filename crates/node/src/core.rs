@@ -470,7 +470,7 @@ impl<T> Core<T> {
             dirty: BTreeSet::new(),
             signer: BatchSigner::new(),
             wants_feed: false,
-            clock: ClockReading { now: UnixMillis(0), is_steady: true },
+            clock: ClockReading { now: UnixMillis(0), is_steady: true, error_millis: 0 },
         }
     }
 
@@ -752,10 +752,11 @@ impl<T> Core<T> {
         if !self.clock.is_steady {
             return;
         }
-        let now = self.clock.now;
+        let ClockReading { now, error_millis, .. } = self.clock;
         let oldest_waiting = self.waiting.front().map(|waiting| self.stamp_of(waiting).wall());
         let is_due = |at: &UnixMillis| {
-            now.0 > at.0 + DEADLINE_SETTLE_MILLIS && oldest_waiting.is_none_or(|oldest| oldest > *at)
+            now.0.saturating_sub(error_millis) > at.0 + DEADLINE_SETTLE_MILLIS
+                && oldest_waiting.is_none_or(|oldest| oldest > *at)
         };
         let due: Vec<ElectionIndex> =
             self.deadlines.iter().filter(|(_, at)| is_due(at)).map(|(election, _)| *election).collect();

@@ -23,10 +23,12 @@ pub enum Lane {
     Change = 5,
     ChangeRefused = 6,
     Describe = 7,
+    /// Cluster time, from the leader. Goes before the rest: its age counts.
+    Time = 130,
 }
 
 impl Lane {
-    const ALL: [Lane; 8] = [
+    const ALL: [Lane; 9] = [
         Lane::Consensus,
         Lane::Parcel,
         Lane::Order,
@@ -35,6 +37,7 @@ impl Lane {
         Lane::Change,
         Lane::ChangeRefused,
         Lane::Describe,
+        Lane::Time,
     ];
 
     pub fn from_number(number: u8) -> Option<Lane> {
@@ -63,6 +66,8 @@ pub struct NodeReport {
     pub synced: u64,
     pub disk_free_bytes: Option<u64>,
     pub version: String,
+    /// Its system's clock less cluster time, and by how much that may be wrong; `None` before clocks were compared.
+    pub clock: Option<(i64, u64)>,
 }
 
 /// Ballots of one election as one chunk or, where there are many, several.

@@ -46,6 +46,8 @@ const REPORT_MILLIS: u64 = 500;
 const CARE_MILLIS: u64 = 250;
 /// An operator's request that has not come true after this long: nobody knows.
 const CHANGE_MILLIS: u64 = 10_000;
+/// A member that was heard within so many ticks of consensus is there.
+const SILENT_TICKS: u64 = 150;
 /// Rounds of one turn: on a cluster of one each commits what the one before proposed.
 const ROUNDS_MAX: usize = 4;
 
@@ -88,11 +90,8 @@ pub enum Input<T> {
     Join(NodeInfo, T),
     /// The time that consensus counts in has passed.
     Tick,
-    /// What this node tells of its disk and program.
-    Report {
-        disk_free_bytes: Option<u64>,
-        version: String,
-    },
+    /// What this node tells of itself; positions are filled in.
+    Report(NodeReport),
 }
 
 /// To another node.
@@ -173,7 +172,7 @@ pub struct Replica<S: Storage, T> {
     wanted: Vec<Wanted<T>>,
     joining: Vec<Joining<T>>,
     heard: BTreeMap<NodeId, Heard>,
-    own_report: Option<(Option<u64>, String)>,
+    own_report: Option<NodeReport>,
     reported_at: u64,
     cared_at: u64,
     registered_at: u64,
@@ -426,9 +425,7 @@ impl<S: Storage, T> Replica<S, T> {
                 admitted: None,
             }),
             Input::Tick => self.member.step(cluster::Input::Tick).expect("time is never refused"),
-            Input::Report { disk_free_bytes, version } => {
-                self.own_report = Some((disk_free_bytes, version));
-            }
+            Input::Report(report) => self.own_report = Some(report),
         }
     }
 
@@ -488,6 +485,8 @@ impl<S: Storage, T> Replica<S, T> {
                 let DescribeLetter { address, http_address, version } = read_json(bytes)?;
                 self.describe(from, NodeInfo { address, http_address, version });
             }
+            // The clock is the shell's, not the log's.
+            Lane::Time => {}
             Lane::ChangeRefused => {
                 let ChangeRefused { number, reason } = read_json(bytes)?;
                 if let Some(at) = self.wanted.iter().position(|wanted| wanted.number == number) {
@@ -666,10 +665,10 @@ impl<S: Storage, T> Replica<S, T> {
     fn care(&mut self, clock: ClockReading, out: &mut Out<T>) {
         let (report_due, care_due) =
             (self.now >= self.reported_at + REPORT_MILLIS, self.now >= self.cared_at + CARE_MILLIS);
-        if report_due && let Some((disk_free_bytes, version)) = self.own_report.clone() {
+        if report_due && let Some(mut report) = self.own_report.clone() {
             self.reported_at = self.now;
-            let (applied, synced) = (self.applied.0, self.member.log().last().position.0);
-            let report = write_json(&NodeReport { applied, synced, disk_free_bytes, version });
+            (report.applied, report.synced) = (self.applied.0, self.member.log().last().position.0);
+            let report = write_json(&report);
             let others: Vec<NodeId> =
                 self.membership().members().map(|(id, _)| id).filter(|id| *id != self.config.id).collect();
             for to in others {
@@ -904,6 +903,16 @@ impl<S: Storage, T> Replica<S, T> {
             }
             if self.now >= joining.since + CHANGE_MILLIS {
                 out.effects.answers.push((joining.ticket, Answer::NotChanged(ClusterError::NotKnownYet)));
+                continue;
+            }
+            // Whoever is there now has not lost its disk: two machines were given one address.
+            let heard = newest.and_then(|id| status.progress.get(&id)?.heard_ticks_ago);
+            if let (false, Some(old), true) =
+                (joining.is_proposed, newest, heard.is_some_and(|ago| ago < SILENT_TICKS))
+            {
+                out.effects
+                    .answers
+                    .push((joining.ticket, Answer::NotChanged(ClusterError::AddressTaken(old.0))));
                 continue;
             }
             if !joining.is_proposed {

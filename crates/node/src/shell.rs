@@ -13,12 +13,14 @@ use crate::error::NodeError;
 use crate::folder::DataFolder;
 use crate::identity::{Identity, Keys, OfficerToken, system_random, tag_of_text};
 use crate::keeper::{Keeper, Member};
+use crate::letters::Lane;
 use crate::lookup;
 use crate::receipt::{CastReceipt, ReceiptContext};
 use crate::replica::{Begin, Input, KINDS, Out, Replica, ReplicaConfig};
 use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError, public_key};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
+use cluster::time::Adjustment;
 use cluster::{CoreConfig, NodeId, NodeInfo, RoomConfig};
 use election::command::{DrawSource, EpochReason};
 use election::definition::Eligibility;
@@ -287,13 +289,14 @@ impl Node {
     ///
     /// Letters of other nodes go to [`Handle::letter`].
     pub fn start_in_cluster(config: NodeConfig, cluster: ClusterConfig) -> Result<Started, NodeError> {
-        let ClusterConfig { name, node, begin, info, courier } = cluster;
+        let ClusterConfig { name, node, begin, info, courier, mut clock, time } = cluster;
         let folder = DataFolder::new(&config.data);
         folder.create()?;
         let number = u16::try_from(node.0).map_err(|_| NodeError::TooManyNodes)?;
         let keys = folder.keys_of(number)?;
         let made = OfficerToken::from_random(system_random()?);
-        let mut clock = SystemClock::start();
+        let both = clock.both();
+        clock.join_cluster(time, both);
         let disks = folder.disks()?;
         let is_founding = matches!(begin, Begin::Found(_));
         let mut place = match &begin {
@@ -327,7 +330,7 @@ impl Node {
         let opened = Replica::open(&disks, replica, clock.read())?;
         place.begun = true;
         place.write(&folder)?;
-        let steward = Steward::new(name, courier, disks.ledger.clone());
+        let steward = Steward::new(name, courier, time, disks.ledger.clone());
         let member = Member { replica: opened.replica, out: Out::new(), steward };
         let new_officer_token = (is_founding && config.officer_token.is_none()).then_some(made);
         let keeper = Keeper::Among(Box::new(member));
@@ -459,9 +462,14 @@ impl Writer {
     }
 
     fn look_at_cluster(&mut self, now: UnixMillis) {
-        if let Keeper::Among(member) = &mut self.keeper
-            && let Some(view) = member.steward.look(&member.replica, now)
-        {
+        let Keeper::Among(member) = &mut self.keeper else { return };
+        if let Some(view) = member.steward.look(&member.replica, now) {
+            let mut clock = lock(&self.shared.clock);
+            if let Some(adjustment) = member.steward.keep_time(&member.replica, clock.both()) {
+                clock.adjust(adjustment);
+            }
+            member.steward.note_clock(clock.offset());
+            drop(clock);
             self.shared.cluster.store(Some(view));
         }
     }
@@ -540,7 +548,7 @@ impl Publisher {
             (0..count).map(|index| ElectionIndex(u32::try_from(index).expect("limited"))).collect();
         self.publish_directory(engine)?;
         self.publish_views(engine);
-        self.set_gauges(engine, ClockReading { now: UnixMillis(0), is_steady: true });
+        self.set_gauges(engine, ClockReading { now: UnixMillis(0), is_steady: true, error_millis: 0 });
         Ok(())
     }
 
@@ -832,6 +840,13 @@ impl Handle {
 
     /// From another node of the cluster. Dropped where too much waits: who sent it sends it again.
     pub fn letter(&self, from: NodeId, lane: u8, bytes: Bytes) {
+        if lane == Lane::Time as u8 {
+            match Adjustment::decode(&bytes) {
+                Ok(adjustment) => lock(&self.shared.clock).adjust(adjustment),
+                Err(error) => tracing::warn!(node = from.0, %error, "a letter about the time was dropped"),
+            }
+            return;
+        }
         let mut queue = lock(&self.shared.inbox.queue);
         if queue.letter_bytes + bytes.len() > LETTER_BYTES_MAX || queue.is_stopping {
             return;

@@ -11,7 +11,7 @@ use node::core::{Answer, ChunkBallot, CoreLimits, Event, PreparedBallot, Prepare
 use node::engine::EngineConfig;
 use node::identity::Keys;
 use node::replica::{Begin, Input, KINDS, Letter, Out, PROGRAM_VERSION, Replica, ReplicaConfig};
-use node::{BulkAnswer, ClockReading, SubmitError};
+use node::{BulkAnswer, ClockReading, ClusterError, SubmitError};
 use proof::{LeafKind, NodeKey, Secret, leaf_hash};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -202,7 +202,7 @@ impl Group {
 }
 
 fn clock(now: u64) -> ClockReading {
-    ClockReading { now: UnixMillis(now), is_steady: true }
+    ClockReading { now: UnixMillis(now), is_steady: true, error_millis: 0 }
 }
 
 fn key(number: u8) -> IdempotencyKey {
@@ -258,7 +258,14 @@ fn a_blank_node_at_a_known_address_gets_a_new_number_and_the_old_one_is_gone() {
     let leader = group.leader();
     let lost = *group.up.keys().find(|id| **id != leader).unwrap();
     group.kill(lost);
-    group.run(100);
+    let leader = group.leader();
+    let early = group.ticket();
+    group.give(leader, Input::Join(info(lost), early));
+    assert!(
+        matches!(group.answers[&early], Answer::NotChanged(ClusterError::AddressTaken(_))),
+        "it may be alive"
+    );
+    group.run(200);
     let leader = group.leader();
     let ticket = group.ticket();
     group.give(leader, Input::Join(info(lost), ticket));

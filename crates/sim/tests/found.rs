@@ -69,7 +69,7 @@ impl Machine {
 
     fn clock(&mut self) -> ClockReading {
         self.millis += 100;
-        ClockReading { now: UnixMillis(self.millis), is_steady: true }
+        ClockReading { now: UnixMillis(self.millis), is_steady: true, error_millis: 0 }
     }
 
     fn engine(&mut self) -> &mut Engine<FaultyStorage, u64> {

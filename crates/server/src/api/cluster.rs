@@ -59,6 +59,6 @@ pub fn refusal(error: &ClusterError) -> Problem {
     match error {
         ClusterError::UnknownNode(_) => problem.at("node"),
         ClusterError::NoLeader | ClusterError::NotKnownYet => problem.retry_after(1),
-        ClusterError::NotACluster | ClusterError::Refused(_) => problem,
+        ClusterError::NotACluster | ClusterError::Refused(_) | ClusterError::AddressTaken(_) => problem,
     }
 }
