@@ -269,6 +269,30 @@ fn slow_answers_widen_the_error_and_too_slow_ones_are_not_counted() {
 }
 
 #[test]
+fn a_member_that_starts_again_is_told_the_time_by_its_new_clock() {
+    for seed in 0..90 {
+        let other_base = [100, -60, 3_000][seed as usize % 3];
+        let mut world = World::new(seed, &[(0, 0), (0, 0), (0, 0)]);
+        world.run(28);
+        let machine = &mut world.machines[2];
+        machine.started -= other_base * SECOND;
+        machine.shown = ClusterTime { now_ms: 0, error_ms: u64::MAX, is_agreed: false };
+        let now = world.reading(2, world.now);
+        world.machines[2].clock = ClusterClock::new(TimeConfig::default(), now);
+        for _ in 0..40 {
+            world.step();
+            let shown = world.machines[2].shown;
+            assert!(
+                !shown.is_agreed || world.wrong_by(2).abs() <= 10,
+                "off by {}: {shown:?}",
+                world.wrong_by(2)
+            );
+        }
+        world.assert_agreed_near(0, 10);
+    }
+}
+
+#[test]
 fn another_leader_goes_on_with_the_same_time() {
     for seed in 0..50 {
         let mut world = World::new(seed, &[(40_000, 50), (-10_000, -50), (-80_000, 100)]);
