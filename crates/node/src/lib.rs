@@ -29,6 +29,7 @@ pub mod letters;
 mod lookup;
 #[cfg(feature = "mutation")]
 pub mod mutation;
+mod postmark;
 pub mod receipt;
 pub mod record;
 pub mod replica;

@@ -22,6 +22,7 @@ use crate::letters::{
     ChangeLetter, ChangeRefused, DescribeLetter, Lane, LetterError, NodeReport, read_json, read_order,
     read_parcel, read_returned, write_json, write_order, write_parcel, write_returned,
 };
+use crate::postmark::Postmarks;
 use bytes::Bytes;
 use cluster::{
     Change, CoreConfig, KIND_TERM, Member, MemberConfig, Membership, Message, NodeId, NodeInfo, Refused,
@@ -169,6 +170,7 @@ pub struct Replica<S: Storage, T> {
     /// Parcels that the core is putting in order: from whom, and their leaves.
     parcels: HashMap<u64, (NodeId, Vec<Hash>)>,
     parcels_begun: u64,
+    postmarks: Postmarks,
     wanted: Vec<Wanted<T>>,
     joining: Vec<Joining<T>>,
     heard: BTreeMap<NodeId, Heard>,
@@ -262,6 +264,7 @@ impl<S: Storage, T> Replica<S, T> {
             proposal: None,
             parcels: HashMap::new(),
             parcels_begun: 0,
+            postmarks: Postmarks::new(config.core.seed),
             wanted: Vec::new(),
             joining: Vec::new(),
             heard: BTreeMap::new(),
@@ -436,7 +439,16 @@ impl<S: Storage, T> Replica<S, T> {
         bytes: &Bytes,
         out: &mut Out<T>,
     ) -> Result<(), LetterError> {
-        match Lane::from_number(lane).ok_or(LetterError("its lane is not known"))? {
+        let lane = Lane::from_number(lane).ok_or(LetterError("its lane is not known"))?;
+        let (mut term, mut bytes) = (0, bytes.clone());
+        if matches!(lane, Lane::Parcel | Lane::Order | Lane::Returned) {
+            let Some(opened) = self.postmarks.open(from, bytes)? else { return Ok(()) };
+            (term, bytes) = opened;
+        }
+        // What was written for the leader of another term may have been answered for meanwhile.
+        let is_for_now = self.is_ready() && self.member.status().term == term;
+        let bytes = &bytes;
+        match lane {
             Lane::Consensus => {
                 let message =
                     Message::decode(bytes).map_err(|_| LetterError("a consensus message cannot be read"))?;
@@ -446,20 +458,25 @@ impl<S: Storage, T> Replica<S, T> {
             }
             Lane::Parcel => {
                 let chunk = read_parcel(bytes)?;
-                if self.is_ready() {
+                if is_for_now {
                     self.order_parcel(from, chunk, out);
                 } else {
                     let leaves: Vec<_> =
                         chunk.ballots.iter().map(|ballot| (ballot.leaf, Returned::NotLeading)).collect();
-                    letter(out, from, Lane::Returned, write_returned(None, &leaves));
+                    self.post(out, from, Lane::Returned, &write_returned(None, &leaves));
                 }
             }
             Lane::Order => {
                 let (stamp, command) = read_order(bytes)?;
-                if self.is_ready() {
+                if is_for_now {
                     self.core.step(Event::Order(stamp, command), &mut out.effects);
                 } else {
-                    letter(out, from, Lane::Returned, write_returned(Some(name_of(stamp, &command)), &[]));
+                    self.post(
+                        out,
+                        from,
+                        Lane::Returned,
+                        &write_returned(Some(name_of(stamp, &command)), &[]),
+                    );
                 }
             }
             Lane::Returned => {
@@ -545,12 +562,18 @@ impl<S: Storage, T> Replica<S, T> {
                 Outgoing::Order(stamp, command) if is_own => {
                     self.core.step(Event::Order(stamp, command), &mut out.effects);
                 }
-                Outgoing::Parcel(chunk) => letter(out, leader, Lane::Parcel, write_parcel(&chunk)),
+                Outgoing::Parcel(chunk) => self.post(out, leader, Lane::Parcel, &write_parcel(&chunk)),
                 Outgoing::Order(stamp, command) => {
-                    letter(out, leader, Lane::Order, write_order(stamp, &command));
+                    self.post(out, leader, Lane::Order, &write_order(stamp, &command));
                 }
             }
         }
+    }
+
+    /// A letter that must not count twice.
+    fn post(&mut self, out: &mut Out<T>, to: NodeId, lane: Lane, bytes: &Bytes) {
+        let marked = self.postmarks.mark(self.member.status().term, bytes);
+        letter(out, to, lane, marked);
     }
 
     fn order_parcel(&mut self, from: NodeId, chunk: crate::core::PreparedChunk, out: &mut Out<T>) {
@@ -573,7 +596,7 @@ impl<S: Storage, T> Replica<S, T> {
             if from == self.config.id {
                 self.desk.returned(&mut self.core, &returned, &mut out.effects);
             } else {
-                letter(out, from, Lane::Returned, write_returned(None, &returned));
+                self.post(out, from, Lane::Returned, &write_returned(None, &returned));
             }
         }
     }
@@ -723,7 +746,7 @@ impl<S: Storage, T> Replica<S, T> {
                 self.core.step(Event::Order(stamp, Box::new(command)), &mut out.effects);
             }
         } else {
-            letter(out, leader, Lane::Order, write_order(stamp, &command));
+            self.post(out, leader, Lane::Order, &write_order(stamp, &command));
         }
     }
 
