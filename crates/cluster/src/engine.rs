@@ -277,12 +277,12 @@ impl<P: Past> Storage for Store<P> {
                 Ok(entry) => entry,
                 Err(error) => {
                     self.failed.borrow_mut().get_or_insert(error);
-                    // Where the library can wait it waits for ever, and the node ends with the failure.
-                    let asked_later = context.can_async();
-                    return Err(Error::Store(match asked_later {
-                        true => StorageError::LogTemporarilyUnavailable,
-                        false => StorageError::Other("the log could not be read".into()),
-                    }));
+                    // The node ends with the failure before anything is said. Meanwhile the library waits for ever where
+                    // it can, and takes less than it asked for where it would panic.
+                    return match context.can_async() {
+                        true => Err(Error::Store(StorageError::LogTemporarilyUnavailable)),
+                        false => Ok(entries),
+                    };
                 }
             };
             bytes += (META_BYTES + entry.payload.len()) as u64;

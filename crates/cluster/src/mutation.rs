@@ -16,6 +16,12 @@ pub enum Mutation {
     CommitBeforeMembership = 4,
     /// What was not written for want of room is acknowledged all the same.
     FullDisk = 5,
+    /// A leader takes its own disk for a majority.
+    Quorum = 10,
+    /// Who was cut off raises the term without asking whether anybody would follow.
+    PreVote = 11,
+    /// What a leader of an earlier term says is taken as said in the present one.
+    TermCheck = 12,
     /// A node that is bound to found with some binds itself to others as well.
     Bound = 6,
     /// A cluster is founded when all but one have agreed.
