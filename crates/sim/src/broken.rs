@@ -14,6 +14,11 @@ pub enum Promise {
     Closed,
     Refused,
     Serves,
+    OneLeader,
+    SameLog,
+    Reads,
+    Once,
+    Kept,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,11 @@ impl fmt::Display for Promise {
             Promise::Closed => "closed stays closed, and a deadline holds",
             Promise::Refused => "a refusal has its reason and leaves no trace",
             Promise::Serves => "faults end, and the node serves",
+            Promise::OneLeader => "a term has one leader",
+            Promise::SameLog => "all nodes have one history",
+            Promise::Reads => "a read sees what was committed before it",
+            Promise::Kept => "what is on disk stays, and who comes back disturbs nobody",
+            Promise::Once => "what is asked once is done once",
         })
     }
 }

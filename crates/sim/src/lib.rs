@@ -18,6 +18,7 @@
 mod ballots;
 mod broken;
 mod clock;
+mod cluster;
 mod disks;
 mod invariants;
 mod lookup;
@@ -31,6 +32,7 @@ mod runs;
 mod sim;
 mod stats;
 
+pub use crate::cluster::{ClusterFinished, ClusterSim, Fence};
 pub use broken::{Broken, Promise};
 pub use runs::{each_seed, seeds};
 pub use sim::{Faults, Finished, Sim};

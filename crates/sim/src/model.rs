@@ -75,6 +75,9 @@ pub struct PlainElection {
     pub opened_at: Option<u64>,
     pub closes_at: Option<u64>,
     pub leaves: Vec<Leaf>,
+    /// Ballots of each voter: leaf and paper.
+    pub by_voter: BTreeMap<usize, Vec<(u64, usize)>>,
+    pub ballot_count: u64,
     /// Leaf hashes as first seen.
     pub hashes: Vec<Hash>,
     pub is_drawn: bool,
@@ -113,6 +116,8 @@ pub struct Model {
     pub logged: BTreeMap<usize, Verdict>,
     /// Papers that were refused without a word in the log; they must never come up in it.
     pub turned_away: BTreeSet<usize>,
+    /// In a cluster a paper may come into the log again with the next leader; only once may it be accepted.
+    pub has_copies: bool,
 }
 
 impl PlainElection {
@@ -123,6 +128,8 @@ impl PlainElection {
             closes_at: plan.closes_at,
             plan,
             leaves: Vec::new(),
+            by_voter: BTreeMap::new(),
+            ballot_count: 0,
             hashes: Vec::new(),
             is_drawn: false,
             is_revealed: false,
@@ -154,9 +161,8 @@ impl PlainElection {
         last.into_values().collect()
     }
 
-    pub fn voters(&self, papers: &Papers) -> usize {
-        let voters: BTreeSet<usize> = self.ballots().map(|(_, paper)| papers.get(paper).wish.voter).collect();
-        voters.len()
+    pub fn voters(&self) -> usize {
+        self.by_voter.len()
     }
 
     /// Counts all ballots anew, or those of one group.
@@ -204,8 +210,7 @@ impl PlainElection {
     }
 
     fn judge(&self, papers: &Papers, wish: &Wish, stamp: Hlc) -> Verdict {
-        let same_voter = |paper: usize| papers.get(paper).wish.voter == wish.voter;
-        let earlier: Vec<(u64, usize)> = self.ballots().filter(|(_, paper)| same_voter(*paper)).collect();
+        let earlier = self.by_voter.get(&wish.voter).map_or(&[][..], Vec::as_slice);
         let has_key = |paper: usize| !wish.key.is_none() && papers.get(paper).wish.key == wish.key;
         if let Some((leaf, paper)) = earlier.iter().find(|(_, paper)| has_key(*paper)) {
             let is_same = papers.get(*paper).wish.has_same_content(wish);
@@ -219,7 +224,7 @@ impl PlainElection {
         if !self.plan.last_counts && earlier.len() >= self.plan.ballots_per_voter {
             return Verdict::Refused("already_voted");
         }
-        Verdict::Accepted { leaf: self.leaves.len() as u64, ballot: self.ballots().count() as u64 }
+        Verdict::Accepted { leaf: self.leaves.len() as u64, ballot: self.ballot_count }
     }
 
     /// `name` is that of the act: `revealed` or `hidden`.
@@ -285,22 +290,39 @@ impl Model {
         Ok(acts)
     }
 
+    /// Takes an entry that holds no commands.
+    pub fn pass(&mut self, position: u64, hash: Hash) {
+        assert_eq!(position, self.position + 1, "entries are read in order");
+        (self.position, self.hash) = (position, Some(hash));
+    }
+
     fn cast(&mut self, papers: &Papers, position: u64, opening: &[u8]) -> Result<(), Broken> {
         let paper = papers.find(opening);
         let paper = paper
             .ok_or_else(|| Promise::OneVoter.broken(format!("entry {position} has a ballot nobody sent")))?;
-        Promise::OneVoter.check(!self.logged.contains_key(&paper), || {
-            format!("paper {paper} is in the log twice, again in entry {position}")
-        })?;
-        Promise::Refused.check(!self.turned_away.contains(&paper), || {
+        let verdict = self.judge(papers, paper);
+        let counts = !self.has_copies || matches!(verdict, Verdict::Accepted { .. });
+        Promise::Refused.check(!(counts && self.turned_away.contains(&paper)), || {
             format!("paper {paper} was turned away, and is in the log all the same, in entry {position}")
         })?;
-        let verdict = self.judge(papers, paper);
-        self.logged.insert(paper, verdict);
+        let before = self.logged.get(&paper);
+        Promise::OneVoter.check(before.is_none() || self.has_copies, || {
+            format!("paper {paper} is in the log twice, again in entry {position}")
+        })?;
+        let was_accepted = matches!(before, Some(Verdict::Accepted { .. }));
+        Promise::OneVoter.check(!(was_accepted && counts), || {
+            format!("paper {paper} is counted twice, again in entry {position}")
+        })?;
+        if !was_accepted {
+            self.logged.insert(paper, verdict);
+        }
         if matches!(verdict, Verdict::Accepted { .. }) {
             let election = &mut self.elections[papers.get(paper).wish.election];
+            let leaf = election.leaves.len() as u64;
             election.leaves.push(Leaf::Ballot(paper));
-            if election.plan.after_voters.is_some_and(|wanted| election.voters(papers) >= wanted) {
+            election.by_voter.entry(papers.get(paper).wish.voter).or_default().push((leaf, paper));
+            election.ballot_count += 1;
+            if election.plan.after_voters.is_some_and(|wanted| election.voters() >= wanted) {
                 election.close();
             }
         }

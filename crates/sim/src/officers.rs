@@ -1,7 +1,7 @@
 //! Officers: they create, open, pause, resume, extend, close, reveal, hide, draw, publish and cancel, sometimes at the wrong moment.
 //! Nodes that join are here too, with their keys.
 
-use crate::lookup::SimEngine;
+use crate::lookup::Served;
 use crate::model::{Model, PlainElection, Stage};
 use crate::plans::{self, Lot};
 use crate::random::Random;
@@ -19,16 +19,25 @@ pub struct Officers {
     /// Apart, so that nodes that join do not shift what officers do.
     nodes: Random,
     created: u64,
+    /// A large electorate is so many times as large.
+    crowd: u64,
+    /// Nodes say themselves which keys they have.
+    are_nodes_apart: bool,
 }
 
 impl Officers {
     pub fn new(random: Random) -> Self {
         let nodes = random.clone().fork();
-        Officers { random, nodes, created: 0 }
+        Officers { random, nodes, created: 0, crowd: 1, are_nodes_apart: false }
+    }
+
+    /// With large electorates, and nodes that register themselves.
+    pub fn of_a_cluster(random: Random) -> Self {
+        Officers { crowd: 8, are_nodes_apart: true, ..Self::new(random) }
     }
 
     /// What officers ask for in this step.
-    pub fn acts(&mut self, model: &mut Model, engine: &SimEngine, now: UnixMillis) -> Vec<OfficerCommand> {
+    pub fn acts(&mut self, model: &mut Model, engine: &impl Served, now: UnixMillis) -> Vec<OfficerCommand> {
         let open = model.elections.iter().filter(|election| election.stage == Stage::Open).count();
         let is_wanted = model.elections.len() < ELECTIONS && (open < 2 || self.random.one_in(30));
         let mut acts = Vec::new();
@@ -42,20 +51,20 @@ impl Officers {
         if self.random.one_in(15) {
             acts.push(self.room_act(model));
         }
-        if self.nodes.one_in(40) {
+        if !self.are_nodes_apart && self.nodes.one_in(40) {
             acts.push(self.node_act());
         }
         acts
     }
 
     /// A new election, or one under a name that is taken.
-    pub fn create(&mut self, model: &mut Model, engine: &SimEngine, now: UnixMillis) -> OfficerCommand {
+    pub fn create(&mut self, model: &mut Model, engine: &impl Served, now: UnixMillis) -> OfficerCommand {
         if !self.random.one_in(10) {
             self.created += 1;
         }
         let name = self.created.max(1);
-        let ledger = engine.identity().ledger;
-        let plan = plans::draw(&mut self.random, name, ledger, engine.core().keys(), now);
+        let ledger = engine.ledger();
+        let plan = plans::draw(&mut self.random, name, ledger, engine.core().keys(), now, self.crowd);
         let command = plan.create();
         model.plans.insert(plan.definition.clone(), plan);
         command
@@ -66,7 +75,7 @@ impl Officers {
         &mut self,
         election: &PlainElection,
         index: usize,
-        engine: &SimEngine,
+        engine: &impl Served,
     ) -> Option<OfficerCommand> {
         let slug = election.plan.slug.clone();
         match election.stage {
@@ -84,7 +93,7 @@ impl Officers {
         &mut self,
         election: &PlainElection,
         index: usize,
-        engine: &SimEngine,
+        engine: &impl Served,
         now: UnixMillis,
     ) -> Option<OfficerCommand> {
         let slug = election.plan.slug.clone();
@@ -155,7 +164,12 @@ impl Officers {
     }
 
     /// A public lot, where one is to be drawn and the root is there to draw it with.
-    fn draw(&mut self, election: &PlainElection, index: usize, engine: &SimEngine) -> Option<OfficerCommand> {
+    fn draw(
+        &mut self,
+        election: &PlainElection,
+        index: usize,
+        engine: &impl Served,
+    ) -> Option<OfficerCommand> {
         let index = ElectionIndex(u32::try_from(index).expect("few elections"));
         let is_tied = engine.core().state().election(index)?.needs_draw();
         if election.plan.lot != Lot::Public || !is_tied {

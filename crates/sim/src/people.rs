@@ -5,6 +5,9 @@ use crate::model::{Model, Stage};
 use crate::random::Random;
 use election::IdempotencyKey;
 
+/// Voters of one bulk request, about.
+const CHUNK_VOTERS_MAX: u64 = 300;
+
 #[derive(Debug)]
 pub struct People {
     random: Random,
@@ -40,7 +43,7 @@ impl People {
     /// Ballots of one bulk request: some voters twice, some keys twice.
     pub fn chunk(&mut self, model: &Model, election: usize) -> Vec<Wish> {
         let voters = model.elections[election].plan.voters.len() as u64;
-        let lines = self.random.between(1, voters + 10);
+        let lines = self.random.between(1, voters.min(CHUNK_VOTERS_MAX) + 10);
         let mut wishes: Vec<Wish> = Vec::new();
         for _ in 0..lines {
             let again =

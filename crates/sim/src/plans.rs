@@ -61,7 +61,14 @@ pub struct Plan {
 }
 
 /// Draws an election: every kind that this version knows.
-pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: UnixMillis) -> Plan {
+pub fn draw(
+    random: &mut Random,
+    name: u64,
+    ledger: LedgerId,
+    keys: &Keys,
+    now: UnixMillis,
+    crowd: u64,
+) -> Plan {
     let slug: Slug = format!("vote-{name}").parse().expect("it is a slug");
     let is_mass = random.one_in(5);
     let is_list = !is_mass && random.one_in(3);
@@ -72,7 +79,7 @@ pub fn draw(random: &mut Random, name: u64, ledger: LedgerId, keys: &Keys, now: 
         _ => (1, false),
     };
     let groups = if is_mass || random.one_in(4) { 3 } else { 0 };
-    let voters = if is_mass { random.between(120, 300) } else { random.between(2, 16) };
+    let voters = if is_mass { random.between(120, 300) * crowd } else { random.between(2, 16) };
     let voters = usize::try_from(voters).expect("small");
     let after_voters = random.one_in(4).then(|| random.between(1, voters as u64));
     let is_all = is_list && random.one_in(3);

@@ -1,7 +1,7 @@
 //! An election's record made plainly, over any storage, from `docs/formats.md`. The node's own is a stream over its
 //! files; a test holds the two equal.
 
-use crate::lookup::{SimEngine, opening_of};
+use crate::lookup::{Served, opening_of};
 use data_encoding::BASE64URL_NOPAD;
 use election::{ElectionIndex, Results, hex};
 use proof::checkpoint::{Checkpoint, Origin};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The record of an election that has been opened.
-pub fn record(engine: &mut SimEngine, index: ElectionIndex) -> Result<String, String> {
+pub fn record(engine: &mut impl Served, index: ElectionIndex) -> Result<String, String> {
     let election = engine.core().state().election(index).ok_or("there is no such election")?.clone();
     let acts: BTreeMap<u64, _> =
         engine.core().tree(index).acts.iter().map(|(leaf, json)| (leaf.0, json.clone())).collect();
@@ -32,7 +32,7 @@ pub fn record(engine: &mut SimEngine, index: ElectionIndex) -> Result<String, St
     Ok(text)
 }
 
-fn header(engine: &SimEngine, index: ElectionIndex) -> String {
+fn header(engine: &impl Served, index: ElectionIndex) -> String {
     let state = engine.core().state();
     let election = state.election(index).expect("the caller has looked");
     let facts = state.ledger.as_ref().expect("an open engine is founded");
@@ -67,7 +67,7 @@ fn header(engine: &SimEngine, index: ElectionIndex) -> String {
 
 /// One after each act, and one over all leaves.
 fn checkpoints(
-    engine: &mut SimEngine,
+    engine: &mut impl Served,
     index: ElectionIndex,
     acts: &[u64],
     leaves: u64,
@@ -85,14 +85,14 @@ fn checkpoints(
     Ok(())
 }
 
-fn signed(engine: &SimEngine, index: ElectionIndex, size: u64, root: Hash) -> String {
+fn signed(engine: &impl Served, index: ElectionIndex, size: u64, root: Hash) -> String {
     let context = &engine.core().tree(index).context;
     let origin =
         Origin { ledger: context.ledger, epoch: context.epoch, election: context.election, shard: 0 };
     Checkpoint { origin, size: TreeSize(size), root }.sign(&engine.core().keys().node)
 }
 
-fn end(engine: &SimEngine, text: &mut String) {
+fn end(engine: &impl Served, text: &mut String) {
     let key = &engine.core().keys().node;
     let sum = sha256(&[text.as_bytes()]);
     let signature = key.sign(&[b"hustings record v1\n".as_slice(), &sum.0].concat());

@@ -5,7 +5,7 @@
 
 use crate::ballots::Papers;
 use crate::broken::{Broken, Promise};
-use crate::lookup::{SimEngine, opening_of};
+use crate::lookup::{Served, opening_of};
 use crate::model::{Leaf, Model};
 use election::ElectionIndex;
 use node::CastReceipt;
@@ -27,7 +27,7 @@ pub struct Ack {
 }
 
 /// New leaves get the hash they must keep; acts are read from the node, ballots are known.
-pub fn note_leaves(engine: &SimEngine, model: &mut Model, papers: &Papers) -> Result<(), Broken> {
+pub fn note_leaves(engine: &impl Served, model: &mut Model, papers: &Papers) -> Result<(), Broken> {
     for (index, election) in model.elections.iter_mut().enumerate() {
         for leaf in election.hashes.len()..election.leaves.len() {
             let hash = match election.leaves[leaf] {
@@ -40,7 +40,7 @@ pub fn note_leaves(engine: &SimEngine, model: &mut Model, papers: &Papers) -> Re
     Ok(())
 }
 
-fn act_hash(engine: &SimEngine, election: usize, leaf: u64, name: &str) -> Result<Hash, Broken> {
+fn act_hash(engine: &impl Served, election: usize, leaf: u64, name: &str) -> Result<Hash, Broken> {
     let acts = &engine.core().tree(index_of(election)).acts;
     let act = acts.iter().find(|(at, _)| at.0 == leaf).map(|(_, json)| json);
     let is_expected = act.is_some_and(|json| json.starts_with(&format!(r#"{{"act":"{name}","#)));
@@ -51,7 +51,7 @@ fn act_hash(engine: &SimEngine, election: usize, leaf: u64, name: &str) -> Resul
 }
 
 /// Trees and stored openings of all elections, against what was first seen.
-pub fn check_leaves(engine: &mut SimEngine, model: &Model, papers: &Papers) -> Result<(), Broken> {
+pub fn check_leaves(engine: &mut impl Served, model: &Model, papers: &Papers) -> Result<(), Broken> {
     for (index, election) in model.elections.iter().enumerate() {
         let root = engine.core().tree(index_of(index)).edge.root();
         PROMISE.check(root == merkle_root(&election.hashes), || {

@@ -3,11 +3,16 @@
 
 pub mod acknowledged;
 pub mod closed;
+pub mod elections_of_leaders;
 pub mod feed;
+pub mod kept;
 pub mod one_voter;
 pub mod only_committed;
+pub mod reads;
 pub mod refused;
 pub mod replay;
 pub mod retry;
+pub mod same_log;
 pub mod serves;
 pub mod tally;
+pub mod truthful;

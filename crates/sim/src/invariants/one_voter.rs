@@ -5,7 +5,7 @@
 
 use crate::broken::{Broken, Promise};
 use crate::invariants::acknowledged::index_of;
-use crate::lookup::{SimEngine, opening_of};
+use crate::lookup::{Served, opening_of};
 use crate::model::Model;
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const PROMISE: Promise = Promise::OneVoter;
 const TAG: std::ops::Range<usize> = 52..68;
 const KEY: std::ops::Range<usize> = 68..84;
 
-pub fn check(engine: &mut SimEngine, model: &Model) -> Result<(), Broken> {
+pub fn check(engine: &mut impl Served, model: &Model) -> Result<(), Broken> {
     for (index, election) in model.elections.iter().enumerate() {
         let mut ballots: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         let mut keys: BTreeMap<Vec<u8>, u64> = BTreeMap::new();

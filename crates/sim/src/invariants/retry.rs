@@ -7,13 +7,13 @@
 use crate::ballots::Papers;
 use crate::broken::{Broken, Promise};
 use crate::invariants::acknowledged::Ack;
-use crate::lookup::{Resolved, SimEngine, resolve};
+use crate::lookup::{Resolved, Served, resolve};
 use election::Rejection;
 use node::core::Repeat;
 
 const PROMISE: Promise = Promise::Retry;
 
-pub fn check(engine: &mut SimEngine, papers: &Papers, acks: &[Ack]) -> Result<(), Broken> {
+pub fn check(engine: &mut impl Served, papers: &Papers, acks: &[Ack]) -> Result<(), Broken> {
     for ack in acks {
         let ballot = &papers.get(ack.paper).ballot;
         if ballot.key.is_none() {

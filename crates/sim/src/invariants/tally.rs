@@ -14,17 +14,12 @@ pub fn check(state: &State, model: &Model, papers: &Papers) -> Result<(), Broken
     PROMISE.check(state.now.0 == model.now, || "the state's time is not the log's".to_owned())?;
     for (index, (live, plain)) in state.elections().iter().zip(&model.elections).enumerate() {
         let facts = (live.state.as_str(), live.leaves, live.ballots, live.closes_at.map(|at| at.0));
-        let expected = (
-            plain.stage.as_str(),
-            plain.leaves.len() as u64,
-            plain.ballots().count() as u64,
-            plain.closes_at,
-        );
+        let expected = (plain.stage.as_str(), plain.leaves.len() as u64, plain.ballot_count, plain.closes_at);
         PROMISE.check(facts == expected, || {
             format!("election {index}: state, leaves, ballots, deadline are {facts:?}, not {expected:?}")
         })?;
         let facts = (live.draw.is_some(), live.revealed, live.closing_size, live.voted.voters());
-        let expected = (plain.is_drawn, plain.is_revealed, plain.closing_size, plain.voters(papers) as u64);
+        let expected = (plain.is_drawn, plain.is_revealed, plain.closing_size, plain.voters() as u64);
         PROMISE.check(facts == expected, || {
             format!("election {index}: lot, curtain, closing size, voters are {facts:?}, not {expected:?}")
         })?;
