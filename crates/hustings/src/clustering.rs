@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -79,8 +79,8 @@ pub struct Lines {
     pub network: Arc<Network>,
     /// Where letters go once the node runs.
     handle: Arc<OnceLock<Handle>>,
-    /// The clock that samples of the others' count by, until the node takes it over.
-    clock: Mutex<Option<SystemClock>>,
+    /// What samples of the others' clocks count by.
+    clock: SystemClock,
 }
 
 impl Lines {
@@ -108,12 +108,7 @@ impl Lines {
         });
         let network = Network::start(bound, NEWCOMER, NO_LEDGER, Box::new(clock.reader()), deliver)
             .map_err(network_failure)?;
-        Ok(Self { network: Arc::new(network), handle, clock: Mutex::new(Some(clock)) })
-    }
-
-    fn take_clock(&self) -> SystemClock {
-        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        clock.expect("a place is taken once")
+        Ok(Self { network: Arc::new(network), handle, clock })
     }
 
     pub fn courier(&self) -> Box<dyn Courier> {
@@ -279,6 +274,14 @@ pub fn kept_place(data: &Path, settings: &ClusterSettings) -> Result<Option<Plac
         }
         return Ok(None);
     };
+    // What a node acknowledged under its number must be on its disk; without that it begins anew, under another one.
+    let is_blank = place.begun && !folder.has_ledger();
+    if place.left || is_blank {
+        let why = if place.left { "had left the cluster" } else { "has lost its ledger" };
+        Place::give_up(&folder).map_err(crate::hosting::node_failure)?;
+        note(format!("Server {} {why}: it joins anew, under another number.", place.node));
+        return Ok(None);
+    }
     if place.name != settings.name.as_str() {
         return Err(Failure::usage(format!(
             "`{}` belongs to the cluster `{}`, not to `{}`",
@@ -313,6 +316,7 @@ pub fn take_place(
     settings: &ClusterSettings,
     data: &Path,
     kept: Option<Place>,
+    was_there: bool,
     is_first: bool,
     http_address: &str,
 ) -> Result<ClusterConfig> {
@@ -329,7 +333,7 @@ pub fn take_place(
         begin,
         info: info.clone(),
         courier: lines.courier(),
-        clock: lines.take_clock(),
+        clock: lines.clock.twin(),
         time: TimeConfig { interval_us: settings.time_sync_seconds * 1_000_000, ..TimeConfig::default() },
     };
     if let Some(place) = kept {
@@ -338,6 +342,8 @@ pub fn take_place(
         return Ok(config(node, begin));
     }
     let mode = match settings.expect {
+        // Who was there before is no founder again, whatever the command line says.
+        _ if was_there => Mode::Join,
         _ if is_first => Mode::First,
         Some(expect) => Mode::Expect(u8::try_from(expect).expect("checked against MEMBERS_MAX")),
         None => Mode::Join,

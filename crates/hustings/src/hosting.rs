@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context as _, Result};
 use ledger::LedgerOptions;
+use node::cluster_shell::Place;
+use node::folder::DataFolder;
 use node::{Handle, Node, NodeConfig, NodeError, OfficerToken, Started};
 use server::{Running, ServerError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -164,14 +166,35 @@ pub fn host_in_cluster(
     officer_token: Option<OfficerToken>,
 ) -> Result<Hosted> {
     let site = Site::of(config, &listener)?;
+    let was_there = DataFolder::new(&site.config.data).cluster().exists();
     let kept = clustering::kept_place(&site.config.data, settings)?;
     let key = clustering::join_key(&site.config.data, is_first)?;
     let new_join_key = key.is_new.then(|| key.key.to_text());
     let lines = Lines::open(settings, key.key)?;
     let http_address = site.server_config.base_url.clone().unwrap_or_default();
-    let cluster = clustering::take_place(&lines, settings, &site.config.data, kept, is_first, &http_address)?;
-    let (name, node) = (settings.name.as_str().to_owned(), cluster.node.0);
-    let started = Node::start_in_cluster(site.node_config(officer_token), cluster).map_err(node_failure)?;
+    let data = &site.config.data;
+    let begin = |kept: Option<Place>, lines: &Lines| -> Result<Started> {
+        let cluster =
+            clustering::take_place(lines, settings, data, kept, was_there, is_first, &http_address)?;
+        Ok(Node::start_in_cluster(site.node_config(officer_token.clone()), cluster)?)
+    };
+    let started = match begin(kept, &lines) {
+        Err(error) if error.downcast_ref::<NodeError>().is_some_and(NodeError::is_damage) => {
+            let suffix = Place::give_up(&DataFolder::new(data)).map_err(node_failure)?;
+            note(format!(
+                "This server's ledger is damaged: {error}. It is kept beside as *{suffix}; the server joins anew, under \
+                 another number, and fetches everything from the others."
+            ));
+            begin(None, &lines)
+        }
+        other => other,
+    };
+    let started = started.map_err(|error| match error.downcast::<NodeError>() {
+        Ok(error) => node_failure(error).into(),
+        Err(error) => error,
+    })?;
+    let name = settings.name.as_str().to_owned();
+    let node = started.handle.cluster("").this;
     lines.serve(&started.handle, &name);
     let node_address = lines.network.config().advertised.clone();
     site.serve(listener, started, Some(InCluster { _lines: lines, name, node, node_address, new_join_key }))

@@ -130,9 +130,14 @@ impl SystemClock {
         }
     }
 
+    /// Another clock with the same beginning.
+    pub fn twin(&self) -> Self {
+        SystemClock { follower: self.follower, started: self.started, cluster: None }
+    }
+
     /// Reads [`both`](Self::both) from anywhere.
     pub fn reader(&self) -> impl Fn() -> cluster::time::ClockReading + Send + Sync + 'static {
-        let clock = SystemClock { follower: self.follower, started: self.started, cluster: None };
+        let clock = self.twin();
         move || clock.both()
     }
 

@@ -116,6 +116,16 @@ impl Place {
         })
     }
 
+    /// Gives the place up: what is left of its log is moved aside, whole, and the node comes back under a new number.
+    /// Returns the end of the moved files' names.
+    pub fn give_up(folder: &DataFolder) -> Result<String, NodeError> {
+        // First the log: a place without one is never taken for one that may vote.
+        let suffix = ledger::set_aside(&folder.disks()?.ledger)?;
+        let path = folder.cluster();
+        std::fs::remove_file(&path).map_err(|source| NodeError::File { step: "remove", path, source })?;
+        Ok(suffix)
+    }
+
     pub fn ledger_id(&self) -> Option<LedgerId> {
         let bytes = data_encoding::HEXLOWER.decode(self.ledger.as_bytes()).ok()?;
         Some(LedgerId(bytes.try_into().ok()?))

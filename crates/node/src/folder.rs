@@ -74,8 +74,12 @@ impl DataFolder {
         Ok(())
     }
 
+    /// Whether there is a log; one that was set aside does not count.
     pub fn has_ledger(&self) -> bool {
-        fs::read_dir(self.ledger()).is_ok_and(|mut entries| entries.next().is_some())
+        let is_segment = |entry: io::Result<fs::DirEntry>| {
+            entry.is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "seg"))
+        };
+        fs::read_dir(self.ledger()).is_ok_and(|mut entries| entries.any(is_segment))
     }
 
     /// The folders an engine works in; opening the ledger takes the lock.
