@@ -13,6 +13,7 @@ use node::NodeError;
 use node::core::CoreLimits;
 use node::engine::EngineConfig;
 use node::identity::Keys;
+use node::letters::NodeReport;
 use node::replica::{Begin, Input, KINDS, PROGRAM_VERSION, Replica, ReplicaConfig};
 use proof::{NodeKey, Secret};
 
@@ -170,7 +171,14 @@ impl ClusterSim {
                 place.begin = Begin::Resume;
                 let is_torn = opened.notes.iter().any(|note| note.starts_with("cut the unfinished record"));
                 place.replica = Some(opened.replica);
-                place.inbox.push(Input::Report { disk_free_bytes: None, version: "sim".to_owned() });
+                let version = "sim".to_owned();
+                place.inbox.push(Input::Report(NodeReport {
+                    applied: 0,
+                    synced: 0,
+                    disk_free_bytes: None,
+                    version,
+                    clock: None,
+                }));
                 if is_torn {
                     self.note("torn tail");
                 }
