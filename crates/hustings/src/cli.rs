@@ -43,7 +43,8 @@ pub enum Command {
 Examples:
   hustings demo                    results appear when ten people have voted
   hustings demo --voters 9         nine simulated voters; your vote is the tenth
-  hustings demo --wait-for 3 --data ./demo")]
+  hustings demo --wait-for 3 --data ./demo
+  hustings demo --cluster          three servers; kill the leader and watch the vote go on")]
     Demo(DemoArgs),
 
     /// Run one poll: a question and its choices
@@ -148,6 +149,10 @@ to continue the one before; the notes stay in DIR as evidence. Exit code 1: two 
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
+    /// Three servers on this machine with a vote under way: kill the leader and watch it go on
+    #[arg(long, conflicts_with_all = ["wait_for", "voters", "public_url", "zmq"])]
+    pub cluster: bool,
+
     /// Data folder; default: a fresh one under the system's temporary folder
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,

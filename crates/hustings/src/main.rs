@@ -56,6 +56,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
     let form = if cli.json { Form::Json } else { Form::People };
     let client = || Client::new(&cli.server);
     match cli.command {
+        Command::Demo(args) if args.cluster => commands::demo_cluster::run(args, cli.server, form),
         Command::Demo(args) => commands::demo::run(args, cli.server, form),
         Command::Poll(args) => commands::poll::run(args, cli.server, form),
         Command::Serve(args) => commands::serve::run(args, innermost(matches), form),

@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
@@ -766,4 +766,41 @@ fn a_server_alone_is_shown_as_a_cluster_of_itself_and_changes_nothing() {
     let odd = server.run(&["cluster", "remove", "two"]);
     assert_eq!((odd.code, odd.stderr.contains("<NODE>")), (2, true), "{odd:#?}");
     assert!(server.stop().success());
+}
+
+#[test]
+fn the_demo_of_a_cluster_goes_on_voting_when_its_leader_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = hustings()
+        .args(["demo", "--cluster", "--json", "--listen", "127.0.0.1:0", "--data", text(folder.path())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the demo starts");
+    let mut keys = child.stdin.take().expect("it is piped");
+    let lines = std::io::BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut press = |key: &str| writeln!(keys, "{key}").expect("it listens");
+    let mut killed_at = None;
+    let mut seen = None;
+    let mut last = String::new();
+    for line in lines.map(|line| line.expect("text")) {
+        last = line;
+        let Ok(figures) = serde_json::from_str::<Value>(&last) else { continue };
+        let (leader, votes) = (figures["leader"].as_u64(), figures["acknowledged"].as_u64().unwrap_or(0));
+        match killed_at {
+            None if leader == Some(1) && votes > 20 => {
+                killed_at = Some(votes);
+                press("k");
+            }
+            Some(before) if leader.is_some_and(|leader| leader != 1) && votes > before + 20 => {
+                seen = Some(votes);
+                press("q");
+            }
+            _ => {}
+        }
+    }
+    assert!(child.wait().expect("it ends").success(), "{last}");
+    assert!(seen.is_some(), "another server led, and votes went on: {last}");
+    assert!(last.contains("votes were acknowledged"), "{last}");
 }

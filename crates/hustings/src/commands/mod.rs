@@ -5,6 +5,7 @@ pub mod backup;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod demo_cluster;
 pub mod doctor;
 pub mod election;
 pub mod mirror;

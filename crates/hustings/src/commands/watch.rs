@@ -247,7 +247,7 @@ fn status(slug: &str, results: &Value, now: Timestamp) -> String {
     text
 }
 
-fn body_lines(results: &Value, width: u16) -> Vec<Line<'static>> {
+pub(super) fn body_lines(results: &Value, width: u16) -> Vec<Line<'static>> {
     if results["counts_visible"] == Value::Bool(false) {
         return vec![Line::raw("The counts are not shown yet.")];
     }
