@@ -82,6 +82,7 @@ pub fn run(args: DemoArgs, options: ServerOptions, form: Form) -> Result<Exit> {
     };
     let folder = tempfile::Builder::new().prefix("hustings-demo-").tempdir()?;
     let parent = args.data.unwrap_or_else(|| folder.path().to_owned());
+    std::fs::create_dir_all(&parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
     note("Starting three servers …");
     let mut demo = Demo::start(parent, token.text(), options, args.listen.map(|listen| listen.ip()))?;
     demo.say(format!("voting is open; vote yourself at {}/e/{SLUG}", demo.servers.voters_url(0)));
@@ -275,7 +276,7 @@ impl Demo {
         }
         data(&format!(
             "{acknowledged} simulated votes were acknowledged, {counted} are counted (yours included); \
-             the longest time without one was {:.1} s.\n",
+             the longest time without one was {:.1} s.",
             figures.longest_gap.as_secs_f64()
         ));
         Ok(())
