@@ -69,6 +69,8 @@ struct Waiting<T> {
     ballot: Option<PreparedBallot>,
     since: u64,
     sent: Option<(Lead, u64)>,
+    /// Copies that are with this leader, or on their way to it: while there is one, nothing is final but the log.
+    copies: u32,
     /// Sent twice it counts once.
     is_repeatable: bool,
 }
@@ -137,6 +139,7 @@ impl<T> Desk<T> {
             ballot: Some(ballot),
             since: now,
             sent: None,
+            copies: 0,
             is_repeatable,
         };
         self.ballots.insert(leaf, waiting);
@@ -163,7 +166,7 @@ impl<T> Desk<T> {
             let is_repeatable = is_repeatable(core.state(), chunk.election, ballot.key);
             let line = u32::try_from(line).expect("chunks are limited");
             let claim = Claim::Line { slot, line };
-            let waiting = Waiting { claim, ballot: None, since: now, sent: None, is_repeatable };
+            let waiting = Waiting { claim, ballot: None, since: now, sent: None, copies: 0, is_repeatable };
             self.ballots.insert(ballot.leaf, waiting);
             self.sort(ballot.leaf, checked);
         }
@@ -196,6 +199,8 @@ impl<T> Desk<T> {
         self.asked = None;
         if lead.is_some() {
             for (leaf, waiting) in &mut self.ballots {
+                // What was written for an earlier term is not put in order any more; what was is in the new leader's log.
+                waiting.copies = 0;
                 if waiting.is_repeatable && waiting.sent.take().is_some() {
                     self.unsent.push(*leaf);
                 }
@@ -209,10 +214,12 @@ impl<T> Desk<T> {
     pub fn returned(&mut self, core: &mut Core<T>, leaves: &[(Hash, Returned)], effects: &mut Effects<T>) {
         for (leaf, why) in leaves {
             let Some(waiting) = self.ballots.get_mut(leaf) else { continue };
-            // Asked again meanwhile: this answer is to the earlier time.
-            if waiting.sent.take().is_none() {
+            waiting.copies = waiting.copies.saturating_sub(1);
+            // Asked again meanwhile: this answer is to the earlier time, and the other copy may still be put in order.
+            if waiting.sent.is_none() || waiting.copies > 0 {
                 continue;
             }
+            waiting.sent = None;
             match why {
                 Returned::Refused => self.doubtful.push(*leaf),
                 Returned::NotLeading => self.unsent.push(*leaf),
@@ -246,6 +253,7 @@ impl<T> Desk<T> {
         for leaf in &unsent {
             let Some(waiting) = self.ballots.get_mut(leaf) else { continue };
             waiting.sent = Some((lead, now));
+            waiting.copies += 1;
         }
         for leaf in &unsent {
             match self.ballots.get(leaf) {

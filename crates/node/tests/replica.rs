@@ -10,6 +10,7 @@ use node::caches::Disks;
 use node::core::{Answer, ChunkBallot, CoreLimits, Event, PreparedBallot, PreparedChunk};
 use node::engine::EngineConfig;
 use node::identity::Keys;
+use node::letters::Lane;
 use node::replica::{Begin, Input, KINDS, Letter, Out, PROGRAM_VERSION, Replica, ReplicaConfig};
 use node::{BulkAnswer, ClockReading, ClusterError, SubmitError};
 use proof::{LeafKind, NodeKey, Secret, leaf_hash};
@@ -23,6 +24,8 @@ struct Group {
     up: BTreeMap<NodeId, Replica<FaultyStorage, u64>>,
     wire: VecDeque<(NodeId, Letter)>,
     cut: BTreeSet<NodeId>,
+    /// Parcels that the network keeps for now, where it does.
+    held: Option<Vec<(NodeId, Letter)>>,
     answers: BTreeMap<u64, Answer>,
     now: u64,
     tickets: u64,
@@ -63,6 +66,7 @@ impl Group {
             up: BTreeMap::new(),
             wire: VecDeque::new(),
             cut: BTreeSet::new(),
+            held: None,
             answers: BTreeMap::new(),
             now: 1_000_000,
             tickets: 0,
@@ -131,6 +135,10 @@ impl Group {
                 self.give(id, Input::Tick);
             }
             while let Some((from, Letter { to, lane, bytes })) = self.wire.pop_front() {
+                if let Some(held) = self.held.as_mut().filter(|_| lane == Lane::Parcel) {
+                    held.push((from, Letter { to, lane, bytes }));
+                    continue;
+                }
                 let is_heard =
                     !self.cut.contains(&from) && !self.cut.contains(&to) && self.up.contains_key(&to);
                 if is_heard {
@@ -381,4 +389,31 @@ fn every_node_keeps_what_it_answered_over_a_loss_of_power_of_all() {
     }
     group.run(150);
     group.assert_equal(20);
+}
+
+/// A parcel that is late is sent again. While one copy may still be put in order, that the other was refused is not the
+/// end of it.
+#[test]
+fn who_is_told_that_a_ballot_is_refused_does_not_find_it_counted_later() {
+    let mut group = Group::voting(3);
+    let leader = group.leader();
+    let node = NodeId(if leader == NodeId(1) { 2 } else { 1 });
+    group.held = Some(Vec::new());
+    let ballot = group.ballot(1, "pizza", key(1));
+    let ticket = group.cast(node, ballot);
+    group.run(60);
+    let late = group.held.replace(Vec::new()).unwrap();
+    assert_eq!(late.len(), 2, "it is sent again after a second");
+    let slug = || "lunch".parse().unwrap();
+    group.act(leader, OfficerCommand::Pause { slug: slug() });
+    group.held = None;
+    let mut late = late.into_iter();
+    group.wire.extend(late.next());
+    group.run(10);
+    assert!(!group.answers.contains_key(&ticket), "the other copy may still come");
+    group.act(leader, OfficerCommand::Open { slug: slug() });
+    group.wire.extend(late);
+    group.run(20);
+    assert!(matches!(group.answers.remove(&ticket), Some(Answer::Cast(_))));
+    group.assert_equal(1);
 }
