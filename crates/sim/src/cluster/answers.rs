@@ -135,9 +135,9 @@ impl ClusterSim {
     fn take_answer(&mut self, id: NodeId, paper: usize, answered: &Answered) -> Result<(), Broken> {
         let mut views = self.waits_no_more(paper);
         let place = &self.places[&id];
-        let may_lag = place.caches_lag || place.full_until > 0;
+        let may_lag = place.caches_lag || place.full_until > 0 || place.is_damaged;
         if may_lag && matches!(answered, Answered::Repeated(Resolved::Unreadable(_))) {
-            // The caches wait for room; the voter asks again.
+            // The caches wait for room, or a bit has flipped there; the voter asks again.
             self.ask_again(paper);
             return Ok(());
         }
