@@ -1,7 +1,7 @@
 //! A server in a cluster: the line to the others, its place among them, and its leave.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ use crate::output::note;
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// File of the join key in the data folder, for later starts.
 pub const JOIN_KEY_FILE: &str = "join-key";
+
+/// How one node asks another for a picture: this, and the picture's name.
+const PICTURE_QUESTION: &[u8] = b"hustings picture 1\n";
+const PICTURE_WAIT: Duration = Duration::from_secs(3);
 
 /// The join key, and whether it was made just now.
 pub struct FoundKey {
@@ -115,14 +119,23 @@ impl Lines {
         Box::new(NetworkCourier(Arc::clone(&self.network)))
     }
 
+    /// Where this server gets pictures that it lacks.
+    pub fn pictures(&self, handle: &Handle) -> Arc<dyn server::PictureSource> {
+        Arc::new(OthersPictures { network: Arc::clone(&self.network), handle: handle.clone() })
+    }
+
     /// Letters are taken, and newcomers are answered, from now on.
     pub fn serve(&self, handle: &Handle, name: &str) {
         let _ = self.handle.set(handle.clone());
         let (handle, name) = (handle.clone(), name.to_owned());
         let own_address = self.network.config().advertised.clone();
-        self.network.on_ask(move |_asker, question| {
+        self.network.on_ask(move |asker, question| {
             let (handle, name, own_address) = (handle.clone(), name.clone(), own_address.clone());
             async move {
+                if let Some(picture) = question.strip_prefix(PICTURE_QUESTION) {
+                    let folder = asker.is_member.then(|| handle.folder().pictures());
+                    return picture_for_another(folder, picture).await;
+                }
                 let view = handle.cluster("");
                 let leader = view.nodes.iter().find(|node| Some(node.id) == view.leader);
                 let member = founding::Member {
@@ -143,6 +156,37 @@ impl Lines {
                 }
             }
         });
+    }
+}
+
+/// A picture that another member lacks; nothing where this one lacks it, too.
+async fn picture_for_another(folder: Option<PathBuf>, name: &[u8]) -> Bytes {
+    let name = std::str::from_utf8(name).unwrap_or_default().to_owned();
+    let Some(folder) = folder else { return Bytes::new() };
+    let read = tokio::task::spawn_blocking(move || server::read_picture(&folder, &name)).await;
+    read.ok().flatten().unwrap_or_default()
+}
+
+/// The other members' pictures, over the line between the nodes.
+pub struct OthersPictures {
+    network: Arc<Network>,
+    handle: Handle,
+}
+
+impl std::fmt::Debug for OthersPictures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OthersPictures").finish_non_exhaustive()
+    }
+}
+
+impl server::PictureSource for OthersPictures {
+    fn fetch(&self, name: &str) -> Option<Bytes> {
+        let view = self.handle.cluster("");
+        let others = view.nodes.iter().filter(|node| node.id != view.this);
+        let question = Bytes::from([PICTURE_QUESTION, name.as_bytes()].concat());
+        let ask = |address: &String| self.network.ask_blocking(address, question.clone(), PICTURE_WAIT).ok();
+        let mut answers = others.filter_map(|node| node.node_address.as_ref()).filter_map(ask);
+        answers.find(|bytes| !bytes.is_empty())
     }
 }
 

@@ -165,7 +165,7 @@ pub fn host_in_cluster(
     listener: TcpListener,
     officer_token: Option<OfficerToken>,
 ) -> Result<Hosted> {
-    let site = Site::of(config, &listener)?;
+    let mut site = Site::of(config, &listener)?;
     let was_there = DataFolder::new(&site.config.data).cluster().exists();
     let kept = clustering::kept_place(&site.config.data, settings)?;
     let key = clustering::join_key(&site.config.data, is_first)?;
@@ -196,6 +196,7 @@ pub fn host_in_cluster(
     let name = settings.name.as_str().to_owned();
     let node = started.handle.cluster("").this;
     lines.serve(&started.handle, &name);
+    site.server_config.picture_source = Some(lines.pictures(&started.handle));
     let node_address = lines.network.config().advertised.clone();
     site.serve(listener, started, Some(InCluster { _lines: lines, name, node, node_address, new_join_key }))
 }

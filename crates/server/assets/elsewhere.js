@@ -6,26 +6,33 @@ const page = document.documentElement.dataset;
 const servers = ["", ...page.others.split(" ")];
 let followed = 0, moving = false;
 
-/** live.js lost its feed, a page or a form; taking it over is said by preventing the default. */
-document.addEventListener("hustings:lost", (event) => {
+/** live.js lost its feed, a page or a form, or cannot be told yet; taking it over is said by preventing the default. */
+document.addEventListener("hustings:lost", async (event) => {
   event.preventDefault();
-  if (event.detail instanceof HTMLFormElement) send(event.detail);
-  else if (event.detail) goOn(location.pathname);
-  else {
+  if (event.detail instanceof HTMLFormElement) {
+    // Where this server is as good as any, live.js goes on asking it.
+    const server = await answering(true);
+    if (server) submit(event.detail, server);
+  } else if (event.detail) {
+    goOn(location.pathname);
+  } else {
     followed = (followed + 1) % servers.length;
     page.server = servers[followed];
   }
 });
 
-/** The first server that answers, one that takes votes before others; undefined if none does. */
+/** The best server: one that takes votes before one that only answers, this one before others; undefined if none does. */
 async function answering(withOwn) {
-  const ask = (server) => fetch(`${server}/readyz`, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(2500) });
-  if (withOwn) {
-    try { await ask(""); return ""; } catch { /* then another one */ }
-  }
-  const asked = servers.slice(1).map(async (server) => ({ server, isReady: (await ask(server)).ok }));
+  const ask = async (server) => {
+    const response = await fetch(`${server}/readyz`, { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(2500) });
+    return { server, isReady: response.ok };
+  };
+  const own = withOwn && await ask("").catch(() => undefined);
+  if (own?.isReady) return "";
+  const asked = servers.slice(1).map(ask);
   const ready = asked.map(async (one) => { if (!(await one).isReady) throw new Error("not ready"); return one; });
-  try { return (await Promise.any(ready).catch(() => Promise.any(asked))).server; } catch { return undefined; }
+  const found = await Promise.any(ready).catch(() => own || Promise.any(asked)).catch(() => undefined);
+  return found?.server;
 }
 
 /** Opens a page of another server, as the same person. A page that shows nobody's own things is just asked for. */
@@ -42,21 +49,24 @@ async function goOn(path) {
   HTMLFormElement.prototype.submit.call(form);
 }
 
-/** Sends a form to the first server that answers. Its key makes it count once, wherever it comes from. */
+/** Sends a form to the best server, as soon as one answers. */
 async function send(form, submitter) {
   if (moving) return;
   moving = true;
   let server;
   while ((server = await answering(true)) === undefined) await new Promise((done) => setTimeout(done, 1000));
   moving = false;
+  submit(form, server, submitter);
+}
+
+/** Its key makes a vote count once, wherever the form arrives. */
+function submit(form, server, submitter) {
   const path = new URL(submitter?.hasAttribute("formaction") ? submitter.formAction : form.action).pathname;
-  for (const field of document.querySelectorAll("#elsewhere input[name^=as-]")) {
-    if (server && !form.elements[field.name]) form.append(field.cloneNode());
+  const hidden = (name, value) => form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  for (const { name, value } of document.querySelectorAll("#elsewhere input[name^=as-]")) {
+    if (server && !form.elements[name]) hidden(name, value);
   }
-  if (submitter?.name) {
-    const chosen = Object.assign(document.createElement("input"), { type: "hidden", name: submitter.name, value: submitter.value });
-    form.append(chosen);
-  }
+  if (submitter?.name) hidden(submitter.name, submitter.value);
   form.action = server + path;
   HTMLFormElement.prototype.submit.call(form);
 }

@@ -35,7 +35,7 @@ function follow(root) {
   // In a cluster elsewhere.js says which server is followed.
   source = new EventSource((texts.server ?? "") + root.dataset.events);
   source.onopen = () => { if (broken) announce(texts.again); broken = false; heardAt = Date.now(); tell(); };
-  source.onerror = () => { broken = true; tell(); if (isLost() || source.readyState === EventSource.CLOSED) comeBack(root); };
+  source.onerror = () => { broken = true; if (isLost() || source.readyState === EventSource.CLOSED) comeBack(root); tell(); };
   source.addEventListener("alive", () => { heardAt = Date.now(); });
   source.addEventListener("snapshot", (event) => {
     heardAt = Date.now();
@@ -270,10 +270,11 @@ function sendInPlace(form) {
   async function send() {
     if (isSending) return;
     isSending = true;
+    document.querySelector("[data-nothing-cast]")?.remove();
     say(texts.sending);
     try {
       const body = new URLSearchParams(new FormData(form));
-      const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(texts.others ? 6000 : 20_000) });
+      const response = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(texts.others ? 8000 : 20_000) });
       const seconds = Number(response.headers.get("retry-after")) || 0;
       const page = await response.text();
       // A balancer's page about a server that is gone says nothing about the vote.
@@ -281,6 +282,7 @@ function sendInPlace(form) {
       const isUnknown = page.includes("data-not-known>");
       if (seconds && tries++ < (isUnknown ? 15 : 5)) {
         say(fill(isUnknown ? texts.notKnown : texts.busy, { seconds }));
+        if (isUnknown && tries % 2 === 0) isLost(form);
         setTimeout(send, seconds * 1000 + Math.random() * 1000);
       } else if (response.redirected) {
         location.assign(response.url);

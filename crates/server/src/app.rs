@@ -9,7 +9,7 @@ use crate::feed::{Feeds, Present};
 use crate::limits::Limits;
 use crate::members::Members;
 use crate::officers::Officers;
-use crate::pictures::Pictures;
+use crate::pictures::{Pictures, names_in};
 use arc_swap::ArcSwap;
 use node::{Edge, Handle, Mailbox};
 use std::cell::RefCell;
@@ -111,7 +111,7 @@ impl App {
             bulk_chunks: Arc::new(Semaphore::new(limits.bulk_chunks_max)),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             checked: Checked::open(node.folder().checked()),
-            pictures: Pictures::new(node.folder().pictures(), limits.pictures_bytes_total_max),
+            pictures: Pictures::new(node.folder().pictures(), limits, config.picture_source.clone()),
             members: ArcSwap::from_pointee(members),
             is_stopping: AtomicBool::new(false),
             node,
@@ -130,6 +130,17 @@ impl App {
         if **self.members.load() != members {
             self.members.store(Arc::new(members));
         }
+    }
+
+    /// A picture that an election shows, or that was added here; with its content type. Blocking, for seconds where
+    /// another server is asked.
+    pub fn picture(&self, name: &str) -> Option<(bytes::Bytes, &'static str)> {
+        let is_named = || {
+            let directory = self.node.directory();
+            let mut elections = directory.by_index.iter();
+            elections.any(|election| names_in(&election.definition).any(|known| known == name))
+        };
+        self.pictures.find_anywhere(name, is_named)
     }
 
     pub fn limits(&self) -> &Limits {

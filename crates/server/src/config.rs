@@ -1,9 +1,11 @@
 //! What the binary hands over at start.
 
 use crate::limits::Limits;
+use crate::pictures::PictureSource;
 use election::room::RoomCode;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How the server meets the outside.
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub struct ServerConfig {
     pub demo: bool,
     /// The room that `/poll/1` and so on lead into; the oldest room without.
     pub default_room: Option<RoomCode>,
+    /// The other servers of a cluster, which may have pictures that this one lacks.
+    pub picture_source: Option<Arc<dyn PictureSource>>,
     /// Threads that serve connections; `None`: one per core.
     pub workers: Option<usize>,
     pub limits: Limits,
@@ -43,6 +47,7 @@ impl ServerConfig {
             zmq: None,
             demo: false,
             default_room: None,
+            picture_source: None,
             workers: None,
             limits: Limits::STANDARD,
         }

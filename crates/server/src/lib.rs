@@ -45,5 +45,6 @@ mod zmq;
 pub use config::{AddressRange, ServerConfig, TlsFiles};
 pub use limits::Limits;
 pub use pages::officer::cluster::join_command;
+pub use pictures::{PictureSource, read_for_another as read_picture};
 pub use routes::ROUTES;
 pub use serve::{Running, ServerError, room_for_people, start};

@@ -20,6 +20,8 @@ use tokio_rustls::TlsAcceptor;
 const ACCEPTED_MAX: usize = 1_024;
 /// How often the members of the cluster are looked at.
 const MEMBERS_EVERY: Duration = Duration::from_millis(250);
+/// How often new elections are looked at for pictures that are not here.
+const PICTURES_EVERY: Duration = Duration::from_secs(1);
 /// File descriptors kept for the ledger, logs and runtimes.
 const FILES_RESERVED: u64 = 200;
 
@@ -52,6 +54,8 @@ pub struct Running {
     zmq_address: Option<String>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
+    /// Ends the thread that gets pictures, when dropped.
+    pictures_stop: std::sync::mpsc::Sender<()>,
     /// Keeps the file of checked receipts; stopped after all others, so that nothing is left out.
     keeper: JoinHandle<()>,
 }
@@ -104,9 +108,14 @@ pub fn start(listener: TcpListener, config: ServerConfig, node: Handle) -> Resul
     }
     let accepting = Accepting { app: Arc::clone(&app), lines, stop: stopped };
     threads.push(spawn("hustings-accept".to_owned(), move || accepting.run(listener))?);
+    let (pictures_stop, until) = std::sync::mpsc::channel();
+    if app.pictures.has_source() {
+        let app = Arc::clone(&app);
+        threads.push(spawn("hustings-pictures".to_owned(), move || get_pictures(&app, &until))?);
+    }
     let keeping = Arc::clone(&app);
     let keeper = spawn("hustings-checked".to_owned(), move || keeping.checked.keep())?;
-    Ok(Running { app, address, zmq_address, stop, threads, keeper })
+    Ok(Running { app, address, zmq_address, stop, threads, pictures_stop, keeper })
 }
 
 pub(crate) fn spawn(
@@ -114,6 +123,18 @@ pub(crate) fn spawn(
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, ServerError> {
     std::thread::Builder::new().name(name).spawn(work).map_err(ServerError::Thread)
+}
+
+/// Gets the pictures of new elections from the server where they were added, so that they outlive it.
+fn get_pictures(app: &App, until: &std::sync::mpsc::Receiver<()>) {
+    let mut seen = 0;
+    while until.recv_timeout(PICTURES_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        let directory = app.node.directory();
+        for election in directory.by_index.iter().skip(seen) {
+            app.pictures.fetch_missing(&election.definition);
+        }
+        seen = directory.by_index.len();
+    }
 }
 
 /// The configured address, or the bound one; an unspecified host reads as loopback.
@@ -155,6 +176,7 @@ impl Running {
     pub fn stop(self) {
         self.app.is_stopping.store(true, Relaxed);
         let _ = self.stop.send(true);
+        drop(self.pictures_stop);
         let last = std::iter::once_with(|| {
             self.app.checked.stop();
             self.keeper

@@ -13,16 +13,21 @@ async function logIn(page, base) {
   await page.getByRole("heading", { level: 1, name: "Polls and rooms" }).waitFor();
 }
 
-/** A led room with one open poll, whose counts are shown on reveal. */
-async function furnish(server) {
-  await server.post("/elections", {
+const PICTURE = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC", "base64");
+
+/** A led room with one open poll, whose counts are shown on reveal; the picture is given to one server. */
+async function furnish(server, elsewhere = server) {
+  const { photo } = await fetch(`${server.base}/api/v1/pictures`, {
+    method: "POST", body: PICTURE, headers: { authorization: `Bearer ${OFFICER_TOKEN}`, "content-type": "image/png" },
+  }).then((answer) => answer.json());
+  await elsewhere.post("/elections", {
     slug: "meal", title: "What do we eat?", results: "on-reveal",
-    contest: [{ id: "meal", title: "What do we eat?", choices: ["Pizza", "Sushi"] }],
+    contest: [{ id: "meal", title: "What do we eat?", choices: [{ name: "Pizza", photo }, "Sushi"] }],
   });
   const { code } = await server.post("/rooms", { title: "The hall", pace: "led", elections: ["meal"] });
   await server.post("/elections/meal/open");
   await server.post(`/rooms/${code}/screen`, { show: "election", election: "meal" });
-  return code;
+  return { code, photo };
 }
 
 async function toReview(page, base, name) {
@@ -45,10 +50,10 @@ scene("a vote on stage goes on through the death of the leader: an address per s
   const plain = await device(browser, test, { script: false });
   const step = journey(test);
   const isElsewhere = (page) => others.some(({ base }) => page.url().startsWith(base));
-  let code;
+  let code, photo;
 
   await step("projector, desk and phones are all at the server that leads", async () => {
-    code = await furnish(leader);
+    ({ code, photo } = await furnish(leader, others[0]));
     await logIn(officer, leader.base);
     await officer.goto(`${leader.base}/admin/r/${code}`);
     await wall.goto(`${leader.base}/r/${code}/screen`);
@@ -74,6 +79,16 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await look(operator, "cluster-servers");
   });
 
+  await step("a picture that one server was given is on every server's disk", async () => {
+    for (const server of others) {
+      await waitFor(async () => (await fetch(server.base + photo)).ok, `the picture at ${server.base}`);
+      const shown = Buffer.from(await (await fetch(server.base + photo)).arrayBuffer());
+      assert.ok(shown.equals(PICTURE));
+    }
+    const made = await fetch(`${others[0].base}/pictures/${"0".repeat(64)}.png`);
+    assert.equal(made.status, 404, "what no election names is asked of nobody");
+  });
+
   await step("the leader is killed, and a phone elsewhere votes on", async () => {
     await leader.kill();
     const late = await device(browser, test);
@@ -81,6 +96,7 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await late.goto(`${others[0].base}/e/meal`);
     await castBallot(late, [["Pizza"]]);
     await wall.getByText("3 people have voted").waitFor();
+    assert.ok((await fetch(others[1].base + photo)).ok, "the picture outlives the server it was given to");
   });
 
   await step("who was at the review casts with one press, and has the receipt", async () => {
@@ -149,7 +165,7 @@ scene("a vote on stage goes on through the death of the leader: behind one name"
   const step = journey(test);
 
   await step("every request may reach another server, and nobody notices", async () => {
-    const code = await furnish(leader);
+    const { code } = await furnish(leader);
     const policy = (await fetch(base)).headers.get("content-security-policy");
     assert.match(policy, /connect-src 'self'; form-action 'self';/, "one name needs no further ones");
     await logIn(officer, base);
@@ -188,4 +204,47 @@ scene("a vote on stage goes on through the death of the leader: behind one name"
     const alive = cluster.servers.find((server) => server !== leader);
     assert.equal((await alive.get("/elections/meal/results")).ballots, 3);
   });
+});
+
+scene("a server that hangs is left by wall and phone", async (test) => {
+  const cluster = await startCluster(test);
+  const leader = await cluster.leader();
+  const others = cluster.servers.filter((server) => server !== leader);
+  const browser = await openBrowser(test);
+  const wall = await device(browser, test, { viewport: WALL });
+  const phone = await device(browser, test);
+  const { code } = await furnish(leader);
+  await wall.goto(`${leader.base}/r/${code}/screen`);
+  await wall.getByText("0 people have voted").first().waitFor();
+  await toReview(phone, leader.base, "Pizza");
+  // It keeps its connections and says nothing: only the missing signs of life tell.
+  leader.child.kill("SIGSTOP");
+  test.after(() => leader.kill());
+  await phone.getByRole("button", { name: "Cast my vote" }).click();
+  await phone.getByRole("heading", CAST).waitFor({ timeout: 60_000 });
+  assert.ok(others.some(({ base }) => phone.url().startsWith(base)), phone.url());
+  await wall.getByText("1 person has voted").first().waitFor({ timeout: 60_000 });
+  await leader.kill();
+});
+
+scene("where a majority is missing the page says so, asks again, and casts once when it is back", async (test) => {
+  const cluster = await startCluster(test);
+  const [survivor, ...lost] = cluster.servers;
+  const browser = await openBrowser(test);
+  const [phone, plain] = [await device(browser, test), await device(browser, test, { script: false })];
+  await furnish(survivor);
+  await toReview(phone, survivor.base, "Pizza");
+  await toReview(plain, survivor.base, "Sushi");
+  for (const server of lost) await server.kill();
+  await phone.getByRole("button", { name: "Cast my vote" }).click();
+  await phone.getByText("Asking again; it counts once.").waitFor({ timeout: 60_000 });
+  await look(phone, "cluster-not-known");
+  await plain.getByRole("button", { name: "Cast my vote" }).click({ timeout: 60_000 });
+  await plain.getByText("We do not know yet whether your vote was recorded").waitFor({ timeout: 60_000 });
+  await look(plain, "cluster-not-known-without-script");
+  await cluster.restart(lost[0]);
+  await phone.getByRole("heading", CAST).waitFor({ timeout: 60_000 });
+  await plain.getByRole("button", { name: "Cast my vote" }).click();
+  await plain.getByRole("heading", CAST).waitFor();
+  assert.equal((await survivor.get("/elections/meal/results")).ballots, 2);
 });

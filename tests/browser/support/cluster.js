@@ -14,16 +14,19 @@ export async function startCluster(test, { publicUrl } = {}) {
   const seeds = places.map(({ host, nodes }) => `${host}:${nodes}`).join(",");
   const root = await folder(test);
   const servers = [];
-  for (const [index, { host, voters, nodes }] of places.entries()) {
-    const own = `http://${host}:${voters}`;
-    const more = index === 0 ? ["--first"] : ["--seeds", seeds];
-    const server = await startMember(test, [
-      "--data", path.join(root, `data${index}`), "--listen", `${host}:${voters}`, "--public-url", publicUrl ?? own,
+  const start = (index, more) => {
+    const { host, voters, nodes } = places[index];
+    return startMember(test, [
+      "--data", path.join(root, `data${index}`), "--listen", `${host}:${voters}`, "--public-url", publicUrl ?? `http://${host}:${voters}`,
       "--cluster", "hall", "--discovery", "off", "--node-listen", `${host}:${nodes}`, "--node-address", `${host}:${nodes}`, ...more,
     ], servers[0]?.facts.cluster.join_key);
-    server.base = own;
-    servers.push(server);
-  }
+  };
+  for (const index of places.keys()) servers.push(await start(index, index === 0 ? ["--first"] : ["--seeds", seeds]));
+  /** Starts a server again that was killed. */
+  const restart = async (server) => {
+    const index = servers.indexOf(server);
+    servers[index] = await start(index, ["--seeds", seeds]);
+  };
   const view = async (server = servers.find(({ child }) => child.exitCode === null && child.signalCode === null)) =>
     (await fetch(`${server.base}/api/v1/cluster`)).json();
   await waitFor(async () => (await view()).can_lose === 1, "three voters", () => servers.map(({ output }) => output).join("\n"));
@@ -37,7 +40,7 @@ export async function startCluster(test, { publicUrl } = {}) {
     }, "a leader");
     return found;
   };
-  return { servers, leader, view };
+  return { servers, leader, view, restart };
 }
 
 function freePort(host) {

@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::VoteArgs;
 use crate::client::{Client, Token, election_path};
+use crate::clock;
 use crate::exit::{Exit, Failure};
 use crate::output::{Form, note};
 
 /// A ballot whose answer was lost is sent again, with its key, this many times.
 const ATTEMPTS_MAX: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// A cluster that cannot say yet is asked again this many times, a second apart: longer than it needs for a new leader.
-const UNKNOWN_MAX: u32 = 15;
+/// A cluster that cannot say yet is asked again for so long: longer than it needs for a new leader.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn run(args: VoteArgs, client: &Client, form: Form) -> Result<Exit> {
@@ -23,11 +24,15 @@ pub fn run(args: VoteArgs, client: &Client, form: Form) -> Result<Exit> {
     let election = client.with_token(None).get(&election_path(slug, ""))?;
     let definition = if election["definition"].is_object() { &election["definition"] } else { &election };
     let body = json!({"choices": choices(&args, definition)?});
-    let voter = client.with_token(Some(voter_token(&args, definition, client)?));
+    let is_own = args.token_file.is_some() || std::env::var_os("HUSTINGS_VOTER_TOKEN").is_some();
+    let token = voter_token(&args, definition, client)?;
+    let voter = client.with_token(Some(token.clone()));
     let key = args.idempotency_key.clone().unwrap_or_else(random_key);
-    let receipt = cast(&voter, slug, &body, &key).map_err(|error| with_names(error, definition))?;
+    let receipt = cast(&voter, slug, &body, &key).map_err(|error| {
+        with_hint(with_names(error, definition), Exit::NotKnown, || again(&token, is_own, &key))
+    })?;
     if let Some(path) = &args.receipt {
-        keep(path, &receipt)?;
+        keep(path, &receipt).map_err(|failure| failure.hint(again(&token, is_own, &key)))?;
     }
     form.result(&receipt, || cast_text(&receipt));
     match &args.receipt {
@@ -45,7 +50,7 @@ pub fn run(args: VoteArgs, client: &Client, form: Form) -> Result<Exit> {
 /// Sends a ballot until there is an answer; the key makes every attempt the same ballot.
 fn cast(voter: &Client, slug: &str, body: &Value, key: &str) -> Result<Value> {
     let path = election_path(slug, "/ballots");
-    let (mut lost, mut unknown) = (0, 0);
+    let (mut lost, begun) = (0, clock::now());
     loop {
         let error = match voter.post_with(&path, Some(body), &[("idempotency-key", key)]) {
             Ok(receipt) => return Ok(receipt),
@@ -56,24 +61,26 @@ fn cast(voter: &Client, slug: &str, body: &Value, key: &str) -> Result<Value> {
                 lost += 1;
                 std::thread::sleep(RETRY_PAUSE);
             }
-            Some(Exit::NotKnown) if unknown + 1 < UNKNOWN_MAX => {
-                unknown += 1;
+            Some(Exit::NotKnown) if clock::now() - begun < UNKNOWN_FOR => {
                 std::thread::sleep(UNKNOWN_PAUSE);
             }
-            Some(Exit::NotKnown) => return Err(not_known(error, key)),
             _ => return Err(error),
         }
     }
 }
 
-/// The failure with the command that tells the truth later.
-fn not_known(error: anyhow::Error, key: &str) -> anyhow::Error {
+/// How the very same vote is asked for again: the key counts for one voter, so a session of its own has to come along.
+fn again(token: &Token, is_own: bool, key: &str) -> String {
+    let voter = if is_own { String::new() } else { format!("HUSTINGS_VOTER_TOKEN={} and ", token.reveal()) };
+    format!(
+        "Run the same command with {voter}--idempotency-key {key}: it counts once, and answers with the receipt."
+    )
+}
+
+fn with_hint(error: anyhow::Error, exit: Exit, hint: impl FnOnce() -> String) -> anyhow::Error {
     match error.downcast::<Failure>() {
-        Ok(failure) => {
-            let hint =
-                format!("Run the same command with --idempotency-key {key}: it counts once, and tells.");
-            failure.hint(hint).into()
-        }
+        Ok(failure) if failure.exit == exit => failure.hint(hint()).into(),
+        Ok(failure) => failure.into(),
         Err(error) => error,
     }
 }
@@ -176,15 +183,13 @@ fn with_names(error: anyhow::Error, definition: &Value) -> anyhow::Error {
     }
 }
 
-fn keep(path: &Path, receipt: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(receipt)? + "\n";
+fn keep(path: &Path, receipt: &Value) -> Result<(), Failure> {
+    let text = format!("{receipt:#}\n");
     std::fs::write(path, text).map_err(|error| {
         Failure::usage(format!(
             "the vote is cast, but its receipt cannot be written to `{}`: {error}",
             path.display()
         ))
-        .hint("Run the same command with the same --idempotency-key to get the receipt again.")
-        .into()
     })
 }
 

@@ -59,14 +59,14 @@ pub async fn create(input: Input) -> Answer {
     let Value::Object(members) = input.json::<Value>(bytes_max).await? else {
         return Err(Problem::new(&problem::MALFORMED_JSON, "a definition is an object").at("definition"));
     };
-    let (definition, voters) = read_definition(&app, members)?;
+    let (definition, voters) = read_definition(&app, members).await?;
     let slug = definition.slug.clone();
     acted(&app, OfficerRequest::Create(Box::new(definition), voters), Some(slug), StatusCode::CREATED).await
 }
 
 /// A definition and its list of voters, strictly, with the pictures that it names; the problem names the field at fault.
-pub fn read_definition(
-    app: &App,
+pub async fn read_definition(
+    app: &Arc<App>,
     mut members: serde_json::Map<String, Value>,
 ) -> Result<(Definition, Vec<ListedVoter>), Problem> {
     let voters = members.remove("voters").map(listed_voters).transpose()?.unwrap_or_default();
@@ -81,6 +81,11 @@ pub fn read_definition(
     let raw: RawDefinition = serde_path_to_error::deserialize(Value::Object(members))
         .map_err(|error| wire::malformed_json(Some(error.path().to_string()), &error.inner().to_string()))?;
     let definition = raw.check().map_err(|error| definition_problem(&error))?;
+    if app.pictures.has_source() {
+        let (app, definition) = (Arc::clone(app), definition.clone());
+        // A failure shows in the check.
+        let _ = tokio::task::spawn_blocking(move || app.pictures.fetch_missing(&definition)).await;
+    }
     app.pictures.check(&definition)?;
     Ok((definition, voters))
 }

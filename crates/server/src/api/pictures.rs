@@ -34,7 +34,7 @@ pub async fn add(input: Input) -> Answer {
 pub async fn show(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     let (app, name) = (Arc::clone(&input.app), input.param("name").to_owned());
-    let found = tokio::task::spawn_blocking(move || app.pictures.find(&name)).await.ok().flatten();
+    let found = tokio::task::spawn_blocking(move || app.picture(&name)).await.ok().flatten();
     let Some((bytes, content_type)) = found else {
         return Err(Refusal::new(&input, Problem::plain(&problem::NOT_FOUND)));
     };

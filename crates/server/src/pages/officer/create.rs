@@ -19,6 +19,7 @@ use election::definition::{
 use election::room::{Pace, RoomCode, Screen, Show};
 use election::{Slug, UnixMillis};
 use node::OfficerRequest;
+use std::sync::Arc;
 
 /// Names tried for a poll whose first name is taken.
 const SLUG_TRIES: u32 = 100;
@@ -379,7 +380,7 @@ pub async fn upload(input: Input) -> Page {
     }
 }
 
-async fn make_from_file(app: &App, text: &str, room: &str) -> Result<String, Problem> {
+async fn make_from_file(app: &Arc<App>, text: &str, room: &str) -> Result<String, Problem> {
     if text.trim().is_empty() {
         return Err(
             Problem::new(&problem::INVALID_DEFINITION, "choose a file with an election in it").at("file")
@@ -391,7 +392,7 @@ async fn make_from_file(app: &App, text: &str, room: &str) -> Result<String, Pro
     };
     let members = definition_file::read(text)
         .map_err(|why| Problem::new(&problem::INVALID_DEFINITION, why).at("file"))?;
-    let (definition, voters) = crate::api::elections::read_definition(app, members)?;
+    let (definition, voters) = crate::api::elections::read_definition(app, members).await?;
     let slug = definition.slug.clone();
     let request = OfficerRequest::Create(Box::new(definition), voters);
     app.node.act(request).await.map_err(|error| views::refusal(&error))?;
