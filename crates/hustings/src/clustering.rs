@@ -378,6 +378,7 @@ pub fn take_place(
         info: info.clone(),
         courier: lines.courier(),
         clock: lines.clock.twin(),
+        prefer_highest: settings.prefer_highest,
         time: TimeConfig { interval_us: settings.time_sync_seconds * 1_000_000, ..TimeConfig::default() },
     };
     if let Some(place) = kept {

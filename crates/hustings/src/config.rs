@@ -144,6 +144,8 @@ settings! {
         segment_mib_max ("HUSTINGS_SEGMENT_MIB_MAX", "MIB"): u64 = 64;
         /// Seconds between two comparisons of a cluster's clocks
         time_sync_interval ("HUSTINGS_TIME_SYNC_INTERVAL", "SECONDS"): u64 = 5;
+        /// Whether a server that leads hands over to the newest one, once that has been up to date for half a minute
+        prefer_highest ("HUSTINGS_PREFER_HIGHEST", "true|false"): bool = false;
         /// Ballots between two snapshots; a restart reads at most so many again
         snapshot_every_ballots ("HUSTINGS_SNAPSHOT_EVERY_BALLOTS", "N"): u64 = 5_000_000;
     }
@@ -289,6 +291,7 @@ pub struct ClusterSettings {
     pub seeds: Vec<String>,
     /// Whether servers look for each other by broadcast and multicast.
     pub beacons: bool,
+    pub prefer_highest: bool,
     pub time_sync_seconds: u64,
 }
 
@@ -435,6 +438,7 @@ impl Settings {
             expect: self.expect.value,
             seeds: self.seeds.value.clone(),
             beacons,
+            prefer_highest: self.prefer_highest.value,
             time_sync_seconds: self.time_sync_interval.value.clamp(1, 3_600),
         }))
     }

@@ -68,6 +68,8 @@ pub struct ClusterConfig {
     pub courier: Box<dyn Courier>,
     pub clock: SystemClock,
     pub time: TimeConfig,
+    /// See [`Replica::prefer_highest`].
+    pub prefer_highest: bool,
 }
 
 impl std::fmt::Debug for ClusterConfig {

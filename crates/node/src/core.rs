@@ -18,7 +18,7 @@ use election::{
 use ledger::Position;
 use ledger::columns::Place;
 use proof::checkpoint::{Checkpoint, Origin};
-use proof::receipt::BatchSigner;
+use proof::receipt::{BatchSigner, Promise};
 use proof::{Edge, Hash, LeafKind, leaf_hash};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -443,6 +443,7 @@ pub struct Core<T> {
     /// Whether anybody listens to the feed.
     pub wants_feed: bool,
     clock: ClockReading,
+    promise: Promise,
 }
 
 impl<T> std::fmt::Debug for Core<T> {
@@ -471,6 +472,20 @@ impl<T> Core<T> {
             signer: BatchSigner::new(),
             wants_feed: false,
             clock: ClockReading { now: UnixMillis(0), is_steady: true, error_millis: 0 },
+            promise: Promise::Synced,
+        }
+    }
+
+    /// What receipts say from now on; [`Promise::Synced`] unless said otherwise.
+    pub fn set_promise(&mut self, promise: Promise) {
+        self.promise = promise;
+        self.renew_contexts();
+    }
+
+    fn renew_contexts(&mut self) {
+        for index in 0..self.trees.len() {
+            let election = ElectionIndex(u32::try_from(index).expect("elections are limited"));
+            self.trees[index].context = self.context_of(election);
         }
     }
 
@@ -1108,10 +1123,7 @@ impl<T> Core<T> {
             }
         }
         if matches!(command, OfficerCommand::Epoch { .. }) {
-            for index in 0..self.trees.len() {
-                let election = ElectionIndex(u32::try_from(index).expect("elections are limited"));
-                self.trees[index].context = self.context_of(election);
-            }
+            self.renew_contexts();
         }
     }
 
@@ -1202,6 +1214,7 @@ impl<T> Core<T> {
             election: election.id.0,
             slug: election.definition.slug.to_string(),
             definition: Hash(election.definition.hash()),
+            promise: self.promise,
         })
     }
 

@@ -14,6 +14,8 @@ pub struct ReceiptContext {
     pub election: [u8; 16],
     pub slug: String,
     pub definition: Hash,
+    /// What stands behind a receipt: one node's disk, or those of a majority.
+    pub promise: Promise,
 }
 
 impl ReceiptContext {
@@ -27,7 +29,7 @@ impl ReceiptContext {
             shard: 0,
             leaf_index: proof::LeafIndex(leaf_index.0),
             leaf,
-            promise: Promise::Synced,
+            promise: self.promise,
         }
     }
 }

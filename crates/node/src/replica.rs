@@ -35,6 +35,7 @@ use ledger::{
     Scan as _, Storage,
 };
 use proof::Hash;
+use proof::receipt::Promise;
 use std::collections::{BTreeMap, HashMap};
 
 /// Which kinds of entries this program applies, and the version of the program that brought each.
@@ -49,6 +50,10 @@ const CARE_MILLIS: u64 = 250;
 const CHANGE_MILLIS: u64 = 10_000;
 /// A member that was heard within so many ticks of consensus is there.
 const SILENT_TICKS: u64 = 150;
+/// A higher voter leads after it has been up to date for so long, where that is wanted.
+const PREFER_AFTER_MILLIS: u64 = 30_000;
+/// One that was asked to lead and does not is asked again after this long.
+const PREFER_AGAIN_MILLIS: u64 = 600_000;
 /// Rounds of one turn: on a cluster of one each commits what the one before proposed.
 const ROUNDS_MAX: usize = 4;
 
@@ -182,7 +187,16 @@ pub struct Replica<S: Storage, T> {
     ballots_since_snapshot: u64,
     is_full: bool,
     has_new_membership: bool,
+    preference: Option<Preference>,
     now: u64,
+}
+
+/// The voter that would lead rather, and since when it has been fit to.
+#[derive(Default)]
+struct Preference {
+    fit_since: Option<(NodeId, u64)>,
+    /// When it was last asked to lead: one that failed is not asked again for a while.
+    asked_at: Option<u64>,
 }
 
 struct ReplicaFacts {
@@ -236,12 +250,13 @@ impl<S: Storage, T> Replica<S, T> {
             }
             other => other,
         };
-        let (member, core, caches, applied_term) = match replayed {
+        let (member, mut core, caches, applied_term) = match replayed {
             Ok(replayed) => replayed,
             Err(Replay::Failed(error)) => return Err(error),
             Err(Replay::StaleCache) => return Err(NodeError::EntriesMissing),
         };
         notes.extend(member.recovery().and_then(|found| found.cut.as_ref()).map(ToString::to_string));
+        core.set_promise(Promise::Majority);
         let applied = member.log().reader().committed();
         let engine = config.engine;
         let facts = ReplicaFacts {
@@ -276,9 +291,15 @@ impl<S: Storage, T> Replica<S, T> {
             ballots_since_snapshot: 0,
             is_full: false,
             has_new_membership: true,
+            preference: None,
             now: clock.now.0,
         };
         Ok(Opened { replica, notes })
+    }
+
+    /// Whether a leader hands over to the highest voter, once that one has been up to date for half a minute.
+    pub fn prefer_highest(&mut self, prefers: bool) {
+        self.preference = prefers.then(Preference::default);
     }
 
     pub fn core(&self) -> &Core<T> {
@@ -707,6 +728,7 @@ impl<S: Storage, T> Replica<S, T> {
         if self.is_ready() {
             self.found(clock, out);
             self.promote_learners();
+            self.hand_over_to_highest();
             self.heard.retain(|id, _| self.member.core().membership().get(*id).is_some());
         }
     }
@@ -772,6 +794,34 @@ impl<S: Storage, T> Replica<S, T> {
         let (change, stamp) = (Change::Describe(id, info), self.core.hlc().0);
         // Refused while another change is under way, or by who does not lead: it is asked again.
         let _ = self.member.step(cluster::Input::Change { change, epoch, stamp });
+    }
+
+    /// The highest voter leads, where that is wanted: a preference, never a condition.
+    fn hand_over_to_highest(&mut self) {
+        let Some(preference) = &mut self.preference else { return };
+        let (status, now) = (self.member.status(), self.now);
+        let highest = self.member.core().membership().with_seat(Seat::Voter).last();
+        let fit = highest.filter(|id| {
+            let known = status.progress.get(id);
+            *id > status.id
+                && known.is_some_and(|known| {
+                    let is_heard = known.heard_ticks_ago.is_some_and(|ago| ago < SILENT_TICKS);
+                    is_heard && !known.short_of_room && known.synced >= status.committed
+                })
+        });
+        preference.fit_since = match (fit, preference.fit_since) {
+            (Some(id), Some((known, since))) if id == known => Some((id, since)),
+            (fit, _) => fit.map(|id| (id, now)),
+        };
+        let is_tired = preference.asked_at.is_some_and(|at| now < at + PREFER_AGAIN_MILLIS);
+        if let Some((id, since)) = preference.fit_since
+            && now >= since + PREFER_AFTER_MILLIS
+            && !is_tired
+        {
+            preference.asked_at = Some(now);
+            // Refused, it goes on leading.
+            let _ = self.member.step(cluster::Input::Transfer(id));
+        }
     }
 
     fn promote_learners(&mut self) {

@@ -284,6 +284,23 @@ fn a_blank_node_at_a_known_address_gets_a_new_number_and_the_old_one_is_gone() {
 }
 
 #[test]
+fn the_highest_leads_where_that_is_wanted_and_never_stands_in_the_way() {
+    let mut group = Group::voting(3);
+    group.run(2_000);
+    assert_eq!(group.leader(), NodeId(1), "joining deposes nobody");
+    for replica in group.up.values_mut() {
+        replica.prefer_highest(true);
+    }
+    group.run(1_000);
+    assert_eq!(group.leader(), NodeId(1), "it is not stable for long enough");
+    group.run(1_000);
+    assert_eq!(group.leader(), NodeId(3));
+    group.kill(NodeId(3));
+    group.run(3_000);
+    assert_ne!(group.leader(), NodeId(3), "without the highest another one leads");
+}
+
+#[test]
 fn a_ballot_on_its_way_when_the_leader_dies_is_recorded_by_the_next_one() {
     let mut group = Group::voting(3);
     let leader = group.leader();

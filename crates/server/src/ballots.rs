@@ -206,7 +206,7 @@ pub fn receipt_bytes(receipt: &CastReceipt) -> Vec<u8> {
         leaf: &receipt.leaf,
         nonce: &receipt.nonce,
         tracker: &tracker,
-        promise: proof::receipt::Promise::Synced,
+        promise: context.promise,
         batch_size: batch.size(),
         batch_index: receipt.index,
         path: &path,

@@ -319,6 +319,8 @@ pub async fn own_ballot(input: Input) -> Answer {
     let auth::Caster::Voter(shown) = auth::caster(&input.app, &input.headers, &election)? else {
         return Err(Problem::new(&problem::FORBIDDEN, "only a voter's own token shows a voter's ballot"));
     };
+    // "You have not voted" must not be older than the question.
+    input.app.node.catch_up().await.map_err(|error| views::refusal(&error))?;
     let status = mailbox().voter(&election, &shown.voter).map_err(|error| evidence::read_problem(&error))?;
     let voted = !status.receipts.is_empty();
     let receipt = status.receipts.last().map(|receipt| {
