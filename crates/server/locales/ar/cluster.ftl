@@ -71,5 +71,5 @@ cluster-add-text = على الجهاز الجديد، مع مفتاح الانض
 cluster-add-then = يأخذ السجل أولًا ويُحتسب حين يلحق.
 cluster-history = من قاد
 cluster-led = بدأ الخادم { $n } يقود، الولاية { $term }
-cluster-lost = فُقد قائد الولاية { $term }
+cluster-lost = لم يقد أحد من هنا، الولاية { $term }
 cluster-not-sure = اضغط الزر الذي تحت السؤال أيضًا: يُسأل مرة واحدة.

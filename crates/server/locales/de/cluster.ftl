@@ -68,5 +68,5 @@ cluster-add-text = Auf der neuen Maschine, mit dem Beitrittsschlüssel des Clust
 cluster-add-then = Er holt zuerst das Register und zählt, wenn er aufgeholt hat.
 cluster-history = Wer führte
 cluster-led = Server { $n } begann zu führen, Amtszeit { $term }
-cluster-lost = der Führende der Amtszeit { $term } ging verloren
+cluster-lost = von da an führte niemand, Amtszeit { $term }
 cluster-not-sure = Drücken Sie auch den Knopf unter der Frage: Es wird einmal nachgefragt.

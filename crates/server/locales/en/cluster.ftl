@@ -68,5 +68,5 @@ cluster-add-text = On the new machine, with the cluster’s join key in place of
 cluster-add-then = It gets the ledger first and counts when it has caught up.
 cluster-history = Who led
 cluster-led = Server { $n } began to lead, term { $term }
-cluster-lost = the leader of term { $term } was lost
+cluster-lost = nobody led from here on, term { $term }
 cluster-not-sure = Press the button below the question, too: this asks once.

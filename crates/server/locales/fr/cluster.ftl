@@ -68,5 +68,5 @@ cluster-add-text = Sur la nouvelle machine, avec la clé d’adhésion du groupe
 cluster-add-then = Il reçoit d’abord le registre et compte une fois rattrapé.
 cluster-history = Qui a dirigé
 cluster-led = Le serveur { $n } a commencé à diriger, mandat { $term }
-cluster-lost = le dirigeant du mandat { $term } a été perdu
+cluster-lost = plus personne ne dirigeait, mandat { $term }
 cluster-not-sure = Appuyez aussi sur le bouton sous la question : elle n’est posée qu’une fois.

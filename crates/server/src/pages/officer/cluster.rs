@@ -377,7 +377,7 @@ mod tests {
             "1.2 s ago",
             "--seeds 192.0.2.1:8701,192.0.2.2:8701,192.0.2.3:8701",
             "Server 2 began to lead, term 7",
-            "1970-01-01 00:00:01 UTC</span> the leader of term 6 was lost",
+            "1970-01-01 00:00:01 UTC</span> nobody led from here on, term 6",
         ] {
             assert!(page.contains(said), "{said} is not in {page}");
         }
