@@ -188,6 +188,8 @@ pub struct Replica<S: Storage, T> {
     is_full: bool,
     has_new_membership: bool,
     preference: Option<Preference>,
+    /// Whether an operator wants it to lead no more until it is started again.
+    is_drained: bool,
     now: u64,
 }
 
@@ -292,6 +294,7 @@ impl<S: Storage, T> Replica<S, T> {
             is_full: false,
             has_new_membership: true,
             preference: None,
+            is_drained: false,
             now: clock.now.0,
         };
         Ok(Opened { replica, notes })
@@ -729,6 +732,7 @@ impl<S: Storage, T> Replica<S, T> {
             self.found(clock, out);
             self.promote_learners();
             self.hand_over_to_highest();
+            self.hand_over_if_drained();
             self.heard.retain(|id, _| self.member.core().membership().get(*id).is_some());
         }
     }
@@ -856,11 +860,22 @@ impl<S: Storage, T> Replica<S, T> {
                 self.member.step(cluster::Input::Change { change, epoch, stamp })
             }
             ClusterRequest::Transfer(id) => self.member.step(cluster::Input::Transfer(NodeId(*id))),
-            ClusterRequest::Drain(id) if NodeId(*id) == self.config.id => match self.successor() {
-                Some(to) => self.member.step(cluster::Input::Transfer(to)),
-                None => Err(Refused::Leads(self.config.id)),
-            },
-            ClusterRequest::Drain(_) => Ok(()),
+            ClusterRequest::Drain(_) => {
+                self.is_drained = true;
+                self.hand_over_if_drained();
+                Ok(())
+            }
+        }
+    }
+
+    /// A node that is drained leads only where no other can.
+    fn hand_over_if_drained(&mut self) {
+        if self.is_drained
+            && self.member.status().role == Role::Leader
+            && let Some(to) = self.successor()
+        {
+            // Refused while one is under way already.
+            let _ = self.member.step(cluster::Input::Transfer(to));
         }
     }
 
@@ -884,7 +899,9 @@ impl<S: Storage, T> Replica<S, T> {
                 }
                 ClusterRequest::Remove(id) => !is_known(id),
                 ClusterRequest::Transfer(id) => status.leader == Some(NodeId(*id)),
-                ClusterRequest::Drain(id) => status.leader.is_some() && status.leader != Some(NodeId(*id)),
+                ClusterRequest::Drain(id) => {
+                    wanted.is_sent && status.leader.is_some() && status.leader != Some(NodeId(*id))
+                }
             };
             let is_unknown = match &wanted.request {
                 // One that has left already is as wanted.
@@ -924,9 +941,13 @@ impl<S: Storage, T> Replica<S, T> {
         status: &Status,
         out: &mut Out<T>,
     ) -> Option<Answer> {
-        let leader = status.leader?;
+        // To be drained is a node's own matter, everything else the leader's.
+        let asked = match wanted.request {
+            ClusterRequest::Drain(id) => NodeId(id),
+            _ => status.leader?,
+        };
         let is_removal = matches!(wanted.request, ClusterRequest::Remove(_));
-        if leader == self.config.id {
+        if asked == self.config.id {
             // Removals may need a new leader first, so they are asked for until they are done.
             if !wanted.is_sent || is_removal {
                 match self.change(&wanted.request) {
@@ -940,7 +961,7 @@ impl<S: Storage, T> Replica<S, T> {
         } else if !wanted.is_sent || (is_removal && self.now.is_multiple_of(4)) {
             wanted.is_sent = true;
             let (number, request) = (wanted.number, wanted.request.clone());
-            letter(out, leader, Lane::Change, write_json(&ChangeLetter { number, request }));
+            letter(out, asked, Lane::Change, write_json(&ChangeLetter { number, request }));
         }
         None
     }

@@ -12,7 +12,7 @@ use node::engine::EngineConfig;
 use node::identity::Keys;
 use node::letters::Lane;
 use node::replica::{Begin, Input, KINDS, Letter, Out, PROGRAM_VERSION, Replica, ReplicaConfig};
-use node::{BulkAnswer, ClockReading, ClusterError, SubmitError};
+use node::{BulkAnswer, ClockReading, ClusterError, ClusterRequest, SubmitError};
 use proof::{LeafKind, NodeKey, Secret, leaf_hash};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -298,6 +298,23 @@ fn the_highest_leads_where_that_is_wanted_and_never_stands_in_the_way() {
     group.kill(NodeId(3));
     group.run(3_000);
     assert_ne!(group.leader(), NodeId(3), "without the highest another one leads");
+}
+
+#[test]
+fn a_drained_node_leads_no_more_until_it_is_started_again() {
+    let mut group = Group::voting(3);
+    let leader = group.leader();
+    let other = *group.up.keys().find(|id| **id != leader).unwrap();
+    let ticket = group.ticket();
+    group.give(other, Input::Change(ClusterRequest::Drain(leader.0), ticket));
+    group.run(60);
+    assert!(matches!(group.answers.remove(&ticket), Some(Answer::Changed)));
+    let next = group.leader();
+    assert_ne!(next, leader);
+    let ticket = group.ticket();
+    group.give(next, Input::Change(ClusterRequest::Transfer(leader.0), ticket));
+    group.run(100);
+    assert_ne!(group.leader(), leader, "it hands over whatever it is given");
 }
 
 #[test]
