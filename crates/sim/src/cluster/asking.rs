@@ -29,7 +29,7 @@ impl ClusterSim {
                 self.cast(node, paper);
             }
         }
-        if self.chance.edge.one_in(10)
+        if self.chance.edge.one_in(20)
             && let Some(election) = self.people.bulk_election(&self.model)
         {
             let node = *self.chance.edge.pick(&awake);

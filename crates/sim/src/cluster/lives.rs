@@ -8,7 +8,7 @@ use crate::invariants::kept;
 use cluster::{CoreConfig, NodeId, NodeInfo, Role, RoomConfig, Seat};
 use election::Hlc;
 use ledger::faulty::Crash;
-use ledger::{LedgerError, LedgerId, LedgerOptions, Threads};
+use ledger::{LedgerError, LedgerId, LedgerOptions, Storage, Threads};
 use node::NodeError;
 use node::core::CoreLimits;
 use node::engine::EngineConfig;
@@ -163,7 +163,7 @@ impl ClusterSim {
         let place = self.places.get_mut(&id).expect("listed");
         place.clock.restart();
         let clock = place.clock.read();
-        let has_cut = place.machine.ledger.contents().contains_key("cut");
+        let has_cut = place.machine.ledger.open("cut").is_ok();
         match Replica::open(&place.machine.disks(), config, clock) {
             Ok(opened) if !place.machine.is_dead() => {
                 place.applied = opened.replica.applied().0;

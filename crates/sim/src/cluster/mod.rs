@@ -308,11 +308,19 @@ impl ClusterSim {
 
     fn show(&self) -> String {
         let of_place = |(id, place): (&NodeId, &Place)| match &place.replica {
-            Some(replica) => format!("{id}: applied {} {:?}\n", replica.applied(), replica.status()),
+            Some(replica) => format!(
+                "{id}: applied {}, registered {}, work {}, waits {}, full {}, {:?}\n",
+                replica.applied(),
+                replica.is_registered(),
+                replica.has_work(),
+                replica.is_awaited(),
+                replica.is_full(),
+                replica.status()
+            ),
             None => format!("{id}: down until {}\n", place.back_at),
         };
         let places: String = self.places.iter().map(of_place).collect();
-        let asked: Vec<_> = self.asked.iter().take(5).collect();
+        let asked: Vec<_> = self.asked.keys().take(5).collect();
         format!(
             "step {}, entry {}, lost {:?}, without a place {}, asked {asked:?}, members {:?}\n{places}",
             self.step,
