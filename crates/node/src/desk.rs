@@ -31,8 +31,8 @@ pub type Lead = (NodeId, u64);
 /// What is on its way to the leader.
 #[derive(Debug)]
 pub enum Outgoing {
-    Parcel(PreparedChunk),
-    Order(Hlc, Box<OfficerCommand>),
+    Parcel(u64, PreparedChunk),
+    Order(u64, Hlc, Box<OfficerCommand>),
 }
 
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub struct Desk<T> {
     asked_for: (usize, usize),
     looked_over_at: u64,
     lead: Option<Lead>,
+    /// Of the letters written last.
+    slip: u64,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,8 @@ struct Waiting<T> {
     ballot: Option<PreparedBallot>,
     since: u64,
     sent: Option<(Lead, u64)>,
+    /// Of the letter with the latest copy, 0 once that has come back.
+    slip: u64,
     /// Copies that are with this leader, or on their way to it: while there is one, nothing is final but the log.
     copies: u32,
     /// Sent twice it counts once.
@@ -81,6 +85,8 @@ struct WaitingAct<T> {
     stamp: Hlc,
     command: Box<OfficerCommand>,
     since: u64,
+    /// Of the letter that it is in, 0 before it is in one.
+    slip: u64,
 }
 
 #[derive(Debug)]
@@ -123,6 +129,7 @@ impl<T> Desk<T> {
             asked_for: (0, 0),
             looked_over_at: 0,
             lead: None,
+            slip: 0,
         }
     }
 
@@ -139,6 +146,7 @@ impl<T> Desk<T> {
             ballot: Some(ballot),
             since: now,
             sent: None,
+            slip: 0,
             copies: 0,
             is_repeatable,
         };
@@ -166,7 +174,8 @@ impl<T> Desk<T> {
             let is_repeatable = is_repeatable(core.state(), chunk.election, ballot.key);
             let line = u32::try_from(line).expect("chunks are limited");
             let claim = Claim::Line { slot, line };
-            let waiting = Waiting { claim, ballot: None, since: now, sent: None, copies: 0, is_repeatable };
+            let waiting =
+                Waiting { claim, ballot: None, since: now, sent: None, slip: 0, copies: 0, is_repeatable };
             self.ballots.insert(ballot.leaf, waiting);
             self.sort(ballot.leaf, checked);
         }
@@ -174,7 +183,7 @@ impl<T> Desk<T> {
 
     pub fn act(&mut self, stamp: Hlc, command: Box<OfficerCommand>, ticket: T, now: u64) {
         let name = name_of(stamp, &command);
-        self.acts.insert(name, WaitingAct { ticket, stamp, command, since: now });
+        self.acts.insert(name, WaitingAct { ticket, stamp, command, since: now, slip: 0 });
         self.unsent_acts.push(name);
     }
 
@@ -210,13 +219,27 @@ impl<T> Desk<T> {
         }
     }
 
-    /// The leader did not put these in order.
-    pub fn returned(&mut self, core: &mut Core<T>, leaves: &[(Hash, Returned)], effects: &mut Effects<T>) {
+    /// The leader did not put these of the letters `slip` in order.
+    pub fn returned(
+        &mut self,
+        core: &mut Core<T>,
+        slip: u64,
+        leaves: &[(Hash, Returned)],
+        effects: &mut Effects<T>,
+    ) {
         for (leaf, why) in leaves {
-            let Some(waiting) = self.ballots.get_mut(leaf) else { continue };
+            let Some(waiting) = self.ballots.get_mut(leaf).filter(|waiting| waiting.sent.is_some()) else {
+                continue;
+            };
+            if waiting.slip == slip {
+                waiting.slip = 0;
+            } else if waiting.copies < 2 {
+                // It came back before, or belongs to an earlier term.
+                continue;
+            }
             waiting.copies = waiting.copies.saturating_sub(1);
-            // Asked again meanwhile: this answer is to the earlier time, and the other copy may still be put in order.
-            if waiting.sent.is_none() || waiting.copies > 0 {
+            // While another copy may still be put in order, this is not the end.
+            if waiting.copies > 0 {
                 continue;
             }
             waiting.sent = None;
@@ -232,8 +255,9 @@ impl<T> Desk<T> {
     }
 
     /// Officers' acts that a node did not take, because it does not lead: nothing was done with them.
-    pub fn act_returned(&mut self, name: Hash) {
-        if self.acts.contains_key(&name) && !self.unsent_acts.contains(&name) {
+    pub fn act_returned(&mut self, name: Hash, slip: u64) {
+        if let Some(act) = self.acts.get_mut(&name).filter(|act| act.slip == slip) {
+            act.slip = 0;
             self.unsent_acts.push(name);
         }
     }
@@ -242,9 +266,12 @@ impl<T> Desk<T> {
     pub fn outgoing(&mut self, core: &Core<T>, now: u64) -> Vec<Outgoing> {
         let Some(lead) = self.lead else { return Vec::new() };
         let mut out = Vec::new();
+        self.slip += 1;
+        let slip = self.slip;
         for name in std::mem::take(&mut self.unsent_acts) {
-            if let Some(act) = self.acts.get(&name) {
-                out.push(Outgoing::Order(act.stamp, act.command.clone()));
+            if let Some(act) = self.acts.get_mut(&name) {
+                act.slip = slip;
+                out.push(Outgoing::Order(slip, act.stamp, act.command.clone()));
             }
         }
         let mut casts: BTreeMap<ElectionIndex, Vec<&PreparedBallot>> = BTreeMap::new();
@@ -253,6 +280,7 @@ impl<T> Desk<T> {
         for leaf in &unsent {
             let Some(waiting) = self.ballots.get_mut(leaf) else { continue };
             waiting.sent = Some((lead, now));
+            waiting.slip = slip;
             waiting.copies += 1;
         }
         for leaf in &unsent {
@@ -267,10 +295,11 @@ impl<T> Desk<T> {
             }
         }
         for (election, ballots) in casts {
-            out.extend(chunk_of(election, &ballots).into_iter().map(Outgoing::Parcel));
+            let chunks = chunk_of(election, &ballots).into_iter();
+            out.extend(chunks.map(|chunk| Outgoing::Parcel(slip, chunk)));
         }
         for (slot, lines) in lines {
-            out.push(Outgoing::Parcel(chunk_of_lines(core.held_chunk(slot), &lines)));
+            out.push(Outgoing::Parcel(slip, chunk_of_lines(core.held_chunk(slot), &lines)));
         }
         out
     }

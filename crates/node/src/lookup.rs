@@ -41,6 +41,11 @@ pub fn resolve(
     };
     for leaf in leaves {
         let stored = election.ballot_opening(leaf).map_err(unreadable)?;
+        // A bit that has flipped on the disk must not make another ballot of it.
+        let is_sound = leaf_hash(LeafKind::Ballot, &stored) == election.leaf(leaf).map_err(unreadable)?;
+        if !is_sound {
+            return Err(unreadable(ReadError::Mismatch));
+        }
         match compare(&stored, repeat) {
             Compared::OtherKey => {}
             Compared::OtherContent => return Err(SubmitError::IdempotencyKeyReused),

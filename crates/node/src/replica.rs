@@ -13,7 +13,7 @@
 use crate::caches::{Caches, Disks, ElectionReaders, Snapshot, SnapshotTree};
 use crate::clock::ClockReading;
 use crate::cluster_view::{ClusterError, ClusterRequest};
-use crate::core::{Answer, Core, Effects, Event, Returned, leaf_hashes};
+use crate::core::{Answer, Core, Effects, Event, PreparedChunk, Returned, leaf_hashes};
 use crate::desk::{Desk, Outgoing, name_of};
 use crate::engine::{EngineConfig, KIND_COMMANDS, Replay, Replayer, proof_key};
 use crate::error::NodeError;
@@ -145,6 +145,12 @@ struct Wanted<T> {
     is_sent: bool,
 }
 
+struct Parcel {
+    from: NodeId,
+    slip: u64,
+    leaves: Vec<Hash>,
+}
+
 struct Joining<T> {
     info: NodeInfo,
     ticket: T,
@@ -172,8 +178,8 @@ pub struct Replica<S: Storage, T> {
     applied_term: u64,
     /// What this leader has proposed and not yet seen committed.
     proposal: Option<(Position, u64)>,
-    /// Parcels that the core is putting in order: from whom, and their leaves.
-    parcels: HashMap<u64, (NodeId, Vec<Hash>)>,
+    /// Parcels that the core is putting in order.
+    parcels: HashMap<u64, Parcel>,
     parcels_begun: u64,
     postmarks: Postmarks,
     wanted: Vec<Wanted<T>>,
@@ -413,6 +419,10 @@ impl<S: Storage, T> Replica<S, T> {
         self.desk.look_over(&mut self.core, self.now, &mut out.effects);
         self.look_at_requests(out);
         self.care(clock, out);
+        if !out.effects.checkpoints.is_empty() && !self.is_registered() {
+            // Nobody could check them.
+            out.effects.checkpoints.clear();
+        }
         if std::mem::take(&mut self.has_new_membership) {
             out.membership = Some(self.membership().clone());
         }
@@ -464,10 +474,10 @@ impl<S: Storage, T> Replica<S, T> {
         out: &mut Out<T>,
     ) -> Result<(), LetterError> {
         let lane = Lane::from_number(lane).ok_or(LetterError("its lane is not known"))?;
-        let (mut term, mut bytes) = (0, bytes.clone());
+        let (mut term, mut slip, mut bytes) = (0, 0, bytes.clone());
         if matches!(lane, Lane::Parcel | Lane::Order | Lane::Returned) {
             let Some(opened) = self.postmarks.open(from, bytes)? else { return Ok(()) };
-            (term, bytes) = opened;
+            (term, slip, bytes) = (opened.term, opened.slip, opened.letter);
         }
         // What was written for the leader of another term may have been answered for meanwhile.
         let is_for_now = self.is_ready() && self.member.status().term == term;
@@ -483,11 +493,11 @@ impl<S: Storage, T> Replica<S, T> {
             Lane::Parcel => {
                 let chunk = read_parcel(bytes)?;
                 if is_for_now {
-                    self.order_parcel(from, chunk, out);
+                    self.order_parcel(from, slip, chunk, out);
                 } else {
                     let leaves: Vec<_> =
                         chunk.ballots.iter().map(|ballot| (ballot.leaf, Returned::NotLeading)).collect();
-                    self.post(out, from, Lane::Returned, &write_returned(None, &leaves));
+                    self.post(out, from, Lane::Returned, slip, &write_returned(None, &leaves));
                 }
             }
             Lane::Order => {
@@ -499,15 +509,16 @@ impl<S: Storage, T> Replica<S, T> {
                         out,
                         from,
                         Lane::Returned,
+                        slip,
                         &write_returned(Some(name_of(stamp, &command)), &[]),
                     );
                 }
             }
             Lane::Returned => {
                 let (act, leaves) = read_returned(bytes)?;
-                self.desk.returned(&mut self.core, &leaves, &mut out.effects);
+                self.desk.returned(&mut self.core, slip, &leaves, &mut out.effects);
                 if let Some(act) = act {
-                    self.desk.act_returned(act);
+                    self.desk.act_returned(act, slip);
                 }
             }
             Lane::Status => {
@@ -582,45 +593,47 @@ impl<S: Storage, T> Replica<S, T> {
         }
         for outgoing in self.desk.outgoing(&self.core, self.now) {
             match outgoing {
-                Outgoing::Parcel(chunk) if is_own => self.order_parcel(leader, chunk, out),
-                Outgoing::Order(stamp, command) if is_own => {
+                Outgoing::Parcel(slip, chunk) if is_own => self.order_parcel(leader, slip, chunk, out),
+                Outgoing::Order(_, stamp, command) if is_own => {
                     self.core.step(Event::Order(stamp, command), &mut out.effects);
                 }
-                Outgoing::Parcel(chunk) => self.post(out, leader, Lane::Parcel, &write_parcel(&chunk)),
-                Outgoing::Order(stamp, command) => {
-                    self.post(out, leader, Lane::Order, &write_order(stamp, &command));
+                Outgoing::Parcel(slip, chunk) => {
+                    self.post(out, leader, Lane::Parcel, slip, &write_parcel(&chunk));
+                }
+                Outgoing::Order(slip, stamp, command) => {
+                    self.post(out, leader, Lane::Order, slip, &write_order(stamp, &command));
                 }
             }
         }
     }
 
     /// A letter that must not count twice.
-    fn post(&mut self, out: &mut Out<T>, to: NodeId, lane: Lane, bytes: &Bytes) {
-        let marked = self.postmarks.mark(self.member.status().term, bytes);
+    fn post(&mut self, out: &mut Out<T>, to: NodeId, lane: Lane, slip: u64, bytes: &Bytes) {
+        let marked = self.postmarks.mark(self.member.status().term, slip, bytes);
         letter(out, to, lane, marked);
     }
 
-    fn order_parcel(&mut self, from: NodeId, chunk: crate::core::PreparedChunk, out: &mut Out<T>) {
+    fn order_parcel(&mut self, from: NodeId, slip: u64, chunk: PreparedChunk, out: &mut Out<T>) {
         self.parcels_begun += 1;
         let number = self.parcels_begun;
         let leaves = chunk.ballots.iter().map(|ballot| ballot.leaf).collect();
-        self.parcels.insert(number, (from, leaves));
+        self.parcels.insert(number, Parcel { from, slip, leaves });
         self.core.step(Event::Parcel { number, chunk }, &mut out.effects);
     }
 
     /// What the core did not propose goes back to where it came from.
     fn return_parcels(&mut self, out: &mut Out<T>) {
         for (number, lines) in std::mem::take(&mut out.effects.returned) {
-            let Some((from, leaves)) = self.parcels.remove(&number) else { continue };
+            let Some(Parcel { from, slip, leaves }) = self.parcels.remove(&number) else { continue };
             if lines.is_empty() {
                 continue;
             }
             let returned: Vec<(Hash, Returned)> =
                 lines.into_iter().map(|(line, why)| (leaves[line as usize], why)).collect();
             if from == self.config.id {
-                self.desk.returned(&mut self.core, &returned, &mut out.effects);
+                self.desk.returned(&mut self.core, slip, &returned, &mut out.effects);
             } else {
-                self.post(out, from, Lane::Returned, &write_returned(None, &returned));
+                self.post(out, from, Lane::Returned, slip, &write_returned(None, &returned));
             }
         }
     }
@@ -772,7 +785,7 @@ impl<S: Storage, T> Replica<S, T> {
                 self.core.step(Event::Order(stamp, Box::new(command)), &mut out.effects);
             }
         } else {
-            self.post(out, leader, Lane::Order, &write_order(stamp, &command));
+            self.post(out, leader, Lane::Order, 0, &write_order(stamp, &command));
         }
     }
 

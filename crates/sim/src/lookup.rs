@@ -11,7 +11,7 @@ use node::caches::{ElectionReaders, leaf_of_value};
 use node::core::{Core, Repeat};
 use node::engine::Engine;
 use node::replica::Replica;
-use proof::{Hash, LeafKind, leaf_hash};
+use proof::{Hash, LeafKind, TileReader, leaf_hash};
 
 pub type SimEngine = Engine<FaultyStorage, u64>;
 pub type SimReplica = Replica<FaultyStorage, u64>;
@@ -83,6 +83,12 @@ fn try_resolve(engine: &mut impl Served, repeat: &Repeat) -> Result<Resolved, St
     let sent = Opening::parse(&repeat.opening).map_err(|error| error.to_string())?;
     for leaf in leaves {
         let bytes = opening_of(engine, repeat.election, leaf)?;
+        let tiles = engine.readers(repeat.election).map_err(|error| error.to_string())?.tiles;
+        let mut hashes = Vec::new();
+        tiles.hashes(0, leaf, 1, &mut hashes).map_err(|error| error.to_string())?;
+        if hashes != [leaf_hash(LeafKind::Ballot, &bytes)] {
+            return Err(format!("leaf {leaf} is damaged on the disk"));
+        }
         let stored = Opening::parse(&bytes).map_err(|error| error.to_string())?;
         if stored.fields.voter != repeat.tag || stored.fields.key != repeat.key {
             continue;
