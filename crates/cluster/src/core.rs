@@ -452,7 +452,7 @@ impl<P: Past> Core<P> {
             _ => {
                 let mut raw = engine::message_to_engine(message).expect("reads were taken out above");
                 if is_off(Mutation::TermCheck) && raw.term > 0 {
-                    raw.term = raw.term.max(self.engine.raft.term);
+                    raw.term = self.engine.raft.term;
                 }
                 // An error says that the sender does not belong to the cluster any more.
                 let _ = self.engine.step(raw);

@@ -20,7 +20,7 @@ pub enum Mutation {
     Quorum = 10,
     /// Who was cut off raises the term without asking whether anybody would follow.
     PreVote = 11,
-    /// What a leader of an earlier term says is taken as said in the present one.
+    /// Whatever a message says is taken as said in the present term.
     TermCheck = 12,
     /// A node that is bound to found with some binds itself to others as well.
     Bound = 6,

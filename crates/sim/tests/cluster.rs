@@ -12,8 +12,11 @@ fn whole_run(seed: u64, steps: u64) -> Result<ClusterFinished, Broken> {
     sim.finish()
 }
 
-/// Steps of a short run; those of the release run are more.
-const STEPS: u64 = 500;
+/// Steps of a short run, or as many as `SIM_STEPS` says; those of the release run are more.
+fn steps() -> u64 {
+    let said = std::env::var("SIM_STEPS").ok().and_then(|text| text.trim().parse().ok());
+    said.unwrap_or(500)
+}
 
 /// Every record, with receipts and checkpoints that several nodes gave, has to audit clean.
 fn audit_all(finished: &ClusterFinished) {
@@ -33,7 +36,7 @@ fn audit_all(finished: &ClusterFinished) {
 fn a_cluster_of_voters_keeps_its_promises_under_faults() {
     let mut total = Stats::default();
     each_seed("a_cluster_of_voters_keeps_its_promises_under_faults", 6, |seed| {
-        let finished = whole_run(seed, STEPS)?;
+        let finished = whole_run(seed, steps())?;
         audit_all(&finished);
         total.add(&finished.stats);
         Ok(())
@@ -77,7 +80,7 @@ fn assert_reached(total: &Stats, wanted: &[(&str, u64)]) {
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
     each_seed("the_same_seed_gives_the_same_bytes", 1, |seed| {
-        let (first, second) = (whole_run(seed, STEPS)?, whole_run(seed, STEPS)?);
+        let (first, second) = (whole_run(seed, steps())?, whole_run(seed, steps())?);
         assert_eq!((first.digest, first.records), (second.digest, second.records), "seed {seed}");
         Ok(())
     });
@@ -94,22 +97,27 @@ fn the_run_before_a_release() {
         let finished = whole_run(seed, RELEASE_STEPS)?;
         if seed.is_multiple_of(50) {
             audit_all(&finished);
-            println!("{seed} seeds");
+            let counts: Vec<String> =
+                OF_ALL.iter().map(|(what, _)| format!("{} {what}", total.get(what))).collect();
+            println!("{seeds} seeds: {}", counts.join(", "));
         }
         total.add(&finished.stats);
         seeds += 1;
         Ok(())
     });
     println!("{seeds} seeds, {} faults\n{total}", total.faults());
-    let of_all = [
-        ("under load: command", 10_000 * RELEASE_SEEDS),
-        ("under load: leader change", 20_000),
-        ("under load: torn tail", 5_000),
-        ("under load: fault: partition", 20_000),
-        ("under load: membership change", 1_000),
-    ];
-    assert_reached(&total, &of_all.map(|(what, least)| (what, least * seeds / RELEASE_SEEDS)));
+    if std::env::var_os("SIM_SEED").is_none() {
+        assert_reached(&total, &OF_ALL.map(|(what, least)| (what, least * seeds / RELEASE_SEEDS)));
+    }
 }
 
+/// What has to have happened in all of these seeds.
+const OF_ALL: [(&str, u64); 5] = [
+    ("under load: command", 10_000 * RELEASE_SEEDS),
+    ("under load: leader change", 20_000),
+    ("under load: torn tail", 5_000),
+    ("under load: fault: partition", 20_000),
+    ("under load: membership change", 1_000),
+];
 const RELEASE_SEEDS: u64 = 2_000;
 const RELEASE_STEPS: u64 = 1_500;
