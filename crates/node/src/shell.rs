@@ -574,7 +574,9 @@ impl Publisher {
         }
         let monotonic = lock(&self.shared.clock).monotonic();
         let is_quiet = !engine.is_awaited() && lock(&self.shared.inbox.queue).events.is_empty();
-        if !self.waiting.is_empty() && (is_quiet || monotonic >= self.published_at + VIEW_MILLIS) {
+        // Who asked for what is true now looks at the views next.
+        let is_read = effects.answers.iter().any(|(_, answer)| matches!(answer, Answer::ReadAt(_)));
+        if !self.waiting.is_empty() && (is_quiet || is_read || monotonic >= self.published_at + VIEW_MILLIS) {
             self.published_at = monotonic;
             self.publish_views(engine);
         }

@@ -147,6 +147,14 @@ impl App {
         &self.config.limits
     }
 
+    /// Waits until this server shows everything that was acknowledged before now. Where no majority is heard of, what
+    /// it shows is as old as it says.
+    pub async fn catch_up(&self) {
+        if let Err(error) = self.node.catch_up().await {
+            tracing::debug!(%error, "what is shown may be old");
+        }
+    }
+
     pub fn now_ms(&self) -> u64 {
         self.node.now().0
     }

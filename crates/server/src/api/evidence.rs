@@ -143,6 +143,7 @@ pub async fn record(input: Input) -> Answer {
         Problem::new(&problem::OVERLOADED, "as many records are being downloaded as this server allows")
             .retry_after(10)
     })?;
+    input.app.catch_up().await;
     let name = format!("attachment; filename=\"{}.record\"", election.slug);
     let reader = reading(move || RecordReader::new(election)).await?;
     let (pieces, taken) = mpsc::channel(1);

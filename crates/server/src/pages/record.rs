@@ -121,6 +121,8 @@ pub async fn check_receipt(input: Input) -> Page {
     });
     let fields = fields.or_page(&input)?;
     let given = |name: &str| fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    // A ballot that was acknowledged elsewhere a moment ago must not look like one that is not there.
+    input.app.catch_up().await;
     let t = input.texts();
     let typed: String = given("tracker").unwrap_or_default().chars().take(TYPED_CHARS_MAX).collect();
     let finding = if !typed.is_empty() {
