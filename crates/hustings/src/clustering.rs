@@ -139,7 +139,7 @@ impl Lines {
                 let view = handle.cluster("");
                 let leader = view.nodes.iter().find(|node| Some(node.id) == view.leader);
                 let member = founding::Member {
-                    ledger: LedgerId(handle.identity().ledger.0),
+                    ledger: LedgerId(handle.identity().log.0),
                     node: NodeId(view.this),
                     ask_at: leader.and_then(|node| node.node_address.clone()).unwrap_or(own_address),
                 };
@@ -254,9 +254,9 @@ async fn admit(handle: &Handle, name: &str, request: JoinRequest) -> JoinReply {
     };
     let view = handle.cluster("");
     let members = view.nodes.iter().filter_map(|node| Some((NodeId(node.id), node.node_address.clone()?)));
-    let ledger = handle.identity().ledger;
+    let log = handle.identity().log;
     JoinReply::Admitted(Admission {
-        ledger: LedgerId(ledger.0),
+        ledger: LedgerId(log.0),
         node,
         secret,
         name: name.to_owned(),

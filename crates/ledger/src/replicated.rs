@@ -140,6 +140,11 @@ impl<S: Storage> ReplicatedLedger<S> {
         Ok(Self { ledger, terms: Vec::new(), hard_state: HardState::default(), node: 0 })
     }
 
+    /// The name of the log in `storage` as it stands beside the vote; `None` where none was kept yet.
+    pub fn id_in(storage: &S) -> Result<Option<LedgerId>, LedgerError> {
+        Ok(read_hard_state(storage)?.map(|(id, ..)| id))
+    }
+
     /// Opens as [`Ledger::open`] does; `visit` sees the entries that are known to be committed, the rest can be read
     /// and may be replaced.
     ///

@@ -6,7 +6,7 @@ use crate::cluster_view::{ClusterView, LeaderChange, NodeRole, NodeView, Trouble
 use crate::error::NodeError;
 use crate::folder::{DataFolder, replace_file};
 use crate::letters::{Lane, NodeReport};
-use crate::replica::{Begin, Input, Letter, Out, Replica};
+use crate::replica::{Begin, Input, Letter, NewEpoch, Out, Replica};
 use bytes::Bytes;
 use cluster::time::{Adjustment, ClockSample, TimeConfig, TimeKeeper};
 use cluster::{Membership, NodeId, NodeInfo, Role, Seat};
@@ -93,9 +93,22 @@ pub struct Place {
     /// Whether the node has left: it comes back under another number.
     #[serde(default)]
     pub left: bool,
+    /// Begun by this node as soon as it leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_epoch: Option<NewEpoch>,
+    /// The folder of the cluster that goes on from this one, after a majority was lost: this one must not run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered_into: Option<String>,
 }
 
 impl Place {
+    /// A place that is to be taken.
+    pub fn new(name: String, ledger: LedgerId, node: NodeId) -> Self {
+        let ledger = election::hex(&ledger.0);
+        let (new_epoch, recovered_into) = (None, None);
+        Place { name, ledger, node: node.0, begun: false, left: false, new_epoch, recovered_into }
+    }
+
     /// `None` where the folder holds none.
     pub fn read(folder: &DataFolder) -> Result<Option<Self>, NodeError> {
         let path = folder.cluster();
@@ -260,7 +273,7 @@ impl Steward {
     pub fn first_look<T>(replica: &Replica<FileStorage, T>, now: UnixMillis) -> ClusterView {
         ClusterView {
             name: None,
-            cluster: replica.identity().ledger.to_string(),
+            cluster: replica.identity().log.to_string(),
             this: replica.status().id.0,
             leader: None,
             term: replica.status().term,
@@ -331,7 +344,7 @@ impl Steward {
         let can_lose = can_lose(membership, &nodes, status.leader);
         let mut view = ClusterView {
             name: Some(self.name.clone()),
-            cluster: replica.identity().ledger.to_string(),
+            cluster: replica.identity().log.to_string(),
             this: status.id.0,
             leader,
             term: status.term,

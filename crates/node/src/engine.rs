@@ -122,7 +122,8 @@ impl<S: Storage, T: Send> Engine<S, T> {
     pub fn identity(&self) -> Identity {
         let facts = self.core.state().ledger.as_ref().expect("an open engine is founded");
         let key = &self.core.keys().node;
-        Identity { ledger: facts.ledger, epoch: facts.epoch, node: key.node(), key: key.public() }
+        let log = election::LedgerId(self.ledger.id().0);
+        Identity { ledger: facts.ledger, log, epoch: facts.epoch, node: key.node(), key: key.public() }
     }
 
     pub fn committed(&self) -> Position {
@@ -312,6 +313,8 @@ pub(crate) struct Replayer<'a, S: Storage, T> {
     core: Core<T>,
     caches: Option<Caches<S>>,
     effects: Effects<T>,
+    /// What the caches are named after; `None` for the ledger's own name, once it is founded.
+    log: Option<LedgerId>,
 }
 
 impl<'a, S: Storage, T> Replayer<'a, S, T> {
@@ -320,15 +323,16 @@ impl<'a, S: Storage, T> Replayer<'a, S, T> {
         disks: &'a Disks<S>,
         config: &'a EngineConfig,
         snapshot: Option<Snapshot>,
+        log: Option<LedgerId>,
     ) -> Result<(Self, LogPoint), Replay> {
         let core: Core<T> = Core::new(config.keys.clone(), config.limits, config.seed);
-        let mut replayer = Replayer { disks, config, core, caches: None, effects: Effects::new() };
+        let mut replayer = Replayer { disks, config, core, caches: None, effects: Effects::new(), log };
         let Some(snapshot) = snapshot else {
             Caches::wipe(disks).map_err(Replay::Failed)?;
             return Ok((replayer, LogPoint::START));
         };
         let id = snapshot.state.ledger.as_ref().expect("a snapshot is of a founded ledger").ledger;
-        let mut opened = open_caches(disks, LedgerId(id.0), config)?;
+        let mut opened = open_caches(disks, log.unwrap_or(LedgerId(id.0)), config)?;
         if !opened.fit(&snapshot).map_err(Replay::Failed)? {
             return Err(Replay::StaleCache);
         }
@@ -354,7 +358,8 @@ impl<'a, S: Storage, T> Replayer<'a, S, T> {
         if self.caches.is_none()
             && let Some(facts) = &self.core.state().ledger
         {
-            self.caches = Some(open_caches(self.disks, LedgerId(facts.ledger.0), self.config)?);
+            let name = self.log.unwrap_or(LedgerId(facts.ledger.0));
+            self.caches = Some(open_caches(self.disks, name, self.config)?);
         }
         let caches = self.caches.as_mut();
         let caches =
@@ -378,7 +383,7 @@ fn replay<S: Storage, T: Send>(
     config: &EngineConfig,
     snapshot: Option<Snapshot>,
 ) -> Result<(Engine<S, T>, Option<String>), Replay> {
-    let (mut replayer, start) = Replayer::begin(disks, config, snapshot)?;
+    let (mut replayer, start) = Replayer::begin(disks, config, snapshot, None)?;
     let (ledger, recovery) = match config.options.threads {
         Threads::CallerOnly => {
             let take = |point, payload: &[u8]| replayer.take(point, payload, &leaf_hashes(payload));

@@ -8,7 +8,10 @@ use subtle::ConstantTimeEq;
 /// Public facts of a node.
 #[derive(Clone, Debug)]
 pub struct Identity {
+    /// The ledger's name in all evidence: receipts, checkpoints, records. It stays when a backup is restored.
     pub ledger: LedgerId,
+    /// Name of the log that is written: of the cluster, where there is one. A cluster made of a backup has a new one.
+    pub log: LedgerId,
     pub epoch: u32,
     pub node: u16,
     pub key: NodePublicKey,

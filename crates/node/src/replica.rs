@@ -28,14 +28,16 @@ use cluster::{
     Change, CoreConfig, KIND_TERM, Member, MemberConfig, Membership, Message, NodeId, NodeInfo, Refused,
     Role, RoomConfig, Seat, Status, Turn,
 };
+use election::command::{EpochReason, write_officer};
 use election::{ElectionIndex, Hlc, OfficerCommand};
 use ledger::index::IndexReader;
 use ledger::{
-    Entry, EntryKind, LedgerError, LedgerId, LogPoint, LogReader as _, Position, Reader, ReplicatedLog as _,
-    Scan as _, Storage,
+    Entry, EntryKind, LedgerError, LedgerId, LogPoint, LogReader as _, Position, Reader, ReplicatedLedger,
+    ReplicatedLog as _, Scan as _, Storage,
 };
 use proof::Hash;
 use proof::receipt::Promise;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// Which kinds of entries this program applies, and the version of the program that brought each.
@@ -66,6 +68,14 @@ pub enum Begin {
     Join(LedgerId),
     /// Has a place already.
     Resume,
+}
+
+/// An epoch that a node begins as soon as it leads: its log was made of a backup, or of what was left of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewEpoch {
+    /// Nothing is begun where the ledger's epoch is this one already, or a later one.
+    pub epoch: u32,
+    pub reason: EpochReason,
 }
 
 #[derive(Debug)]
@@ -196,6 +206,7 @@ pub struct Replica<S: Storage, T> {
     preference: Option<Preference>,
     /// Whether an operator wants it to lead no more until it is started again.
     is_drained: bool,
+    new_epoch: Option<NewEpoch>,
     now: u64,
 }
 
@@ -210,7 +221,7 @@ struct Preference {
 struct ReplicaFacts {
     id: NodeId,
     info: NodeInfo,
-    ledger: LedgerId,
+    log: LedgerId,
     officer: Option<String>,
     founding_officer: String,
     key: String,
@@ -270,7 +281,7 @@ impl<S: Storage, T> Replica<S, T> {
         let facts = ReplicaFacts {
             id: config.core.id,
             info: config.info,
-            ledger: member.log().id(),
+            log: member.log().id(),
             officer: engine.officer,
             founding_officer: engine.founding_officer,
             key: proof_key(&engine.keys),
@@ -301,6 +312,7 @@ impl<S: Storage, T> Replica<S, T> {
             has_new_membership: true,
             preference: None,
             is_drained: false,
+            new_epoch: None,
             now: clock.now.0,
         };
         Ok(Opened { replica, notes })
@@ -309,6 +321,11 @@ impl<S: Storage, T> Replica<S, T> {
     /// Whether a leader hands over to the highest voter, once that one has been up to date for half a minute.
     pub fn prefer_highest(&mut self, prefers: bool) {
         self.preference = prefers.then(Preference::default);
+    }
+
+    /// Before the first turn: the first thing that this node does as a leader. Until then it takes nothing.
+    pub fn begin_epoch(&mut self, new: NewEpoch) {
+        self.new_epoch = Some(new);
     }
 
     pub fn core(&self) -> &Core<T> {
@@ -332,12 +349,13 @@ impl<S: Storage, T> Replica<S, T> {
         &self.heard
     }
 
-    /// The epoch is 0 until the founding has come here.
+    /// The epoch is 0, and the ledger named after the log, until the founding has come here.
     pub fn identity(&self) -> Identity {
-        let epoch = self.core.state().ledger.as_ref().map_or(0, |facts| facts.epoch);
+        let log = election::LedgerId(self.config.log.0);
+        let facts = self.core.state().ledger.as_ref();
+        let (ledger, epoch) = facts.map_or((log, 0), |facts| (facts.ledger, facts.epoch));
         let key = &self.core.keys().node;
-        let ledger = election::LedgerId(self.config.ledger.0);
-        Identity { ledger, epoch, node: key.node(), key: key.public() }
+        Identity { ledger, log, epoch, node: key.node(), key: key.public() }
     }
 
     /// What this node has applied; all of it is committed.
@@ -552,9 +570,19 @@ impl<S: Storage, T> Replica<S, T> {
     }
 
     /// Leads, and has applied everything that was committed before its term.
-    fn is_ready(&self) -> bool {
+    fn leads(&self) -> bool {
         let status = self.member.status();
         status.role == Role::Leader && self.applied_term == status.term
+    }
+
+    /// Leads, and may take what others want in the log.
+    fn is_ready(&self) -> bool {
+        self.leads() && self.owed_epoch().is_none()
+    }
+
+    fn owed_epoch(&self) -> Option<NewEpoch> {
+        let known = self.core.state().ledger.as_ref()?.epoch;
+        self.new_epoch.filter(|new| new.epoch > known)
     }
 
     fn follow_leader(&mut self) {
@@ -640,8 +668,11 @@ impl<S: Storage, T> Replica<S, T> {
 
     /// A leader that is ready makes the next batch, one at a time.
     fn propose(&mut self, clock: ClockReading, out: &mut Out<T>) {
-        if !self.is_ready() || self.proposal.is_some() {
+        if !self.leads() || self.proposal.is_some() {
             return;
+        }
+        if let Some(new) = self.owed_epoch() {
+            return self.propose_epoch(new, clock);
         }
         self.core.step(Event::Flush(clock), &mut out.effects);
         let Some((stamp, payload)) = self.core.proposal() else { return };
@@ -664,6 +695,21 @@ impl<S: Storage, T> Replica<S, T> {
             // Handing over, or too much waits: the same batch is offered again at the next turn, or its ballots are
             // sent to the next leader by who waits for them.
             Err(error) => tracing::debug!(%error, "a batch waits"),
+        }
+    }
+
+    /// Alone in its entry, and before a deadline that has passed meanwhile closes anything.
+    fn propose_epoch(&mut self, NewEpoch { epoch, reason }: NewEpoch, clock: ClockReading) {
+        let stamp = self.core.hlc().next(clock.now);
+        let (node, key) = (self.core.keys().node.node(), self.config.key.clone());
+        let mut payload = Vec::new();
+        write_officer(&mut payload, stamp, &OfficerCommand::Epoch { epoch, reason, node, key });
+        let (kind, stamp, payload) = (KIND_COMMANDS, stamp.0, payload.into());
+        let propose = cluster::Input::Propose { kind, epoch, stamp, payload, urgent: true };
+        // Refused for want of room, say: the next turn asks again.
+        if self.member.step(propose).is_ok() {
+            let status = self.member.status();
+            self.proposal = Some((status.last, status.term));
         }
     }
 
@@ -757,7 +803,7 @@ impl<S: Storage, T> Replica<S, T> {
         }
         let command = match &self.core.state().ledger {
             None => OfficerCommand::Found {
-                ledger: election::LedgerId(self.config.ledger.0),
+                ledger: election::LedgerId(self.config.log.0),
                 node: self.core.keys().node.node(),
                 key: self.config.key.clone(),
                 officer: self.config.officer.clone().unwrap_or_else(|| self.config.founding_officer.clone()),
@@ -771,7 +817,9 @@ impl<S: Storage, T> Replica<S, T> {
     fn register(&mut self, clock: ClockReading, out: &mut Out<T>) {
         let is_member = self.membership().get(self.config.id).is_some();
         let is_founded = self.core.state().ledger.is_some();
-        if self.is_registered() || !is_member || !is_founded || self.now < self.registered_at + 1_000 {
+        let begins_epoch = self.owed_epoch().is_some();
+        let is_known = self.is_registered() || begins_epoch;
+        if is_known || !is_member || !is_founded || self.now < self.registered_at + 1_000 {
             return;
         }
         self.registered_at = self.now;
@@ -1127,7 +1175,8 @@ fn replay<S: Storage, T>(
     member: MemberConfig,
     snapshot: Option<Snapshot>,
 ) -> Result<Replayed<S, T>, Replay> {
-    let (mut replayer, start) = Replayer::begin(disks, config, snapshot)?;
+    let log = ReplicatedLedger::id_in(&disks.ledger)?;
+    let (mut replayer, start) = Replayer::begin(disks, config, snapshot, log)?;
     let mut has_seen_start = start == LogPoint::START;
     let mut applied_term = 0;
     let member = Member::open(disks.ledger.clone(), member, |entry: Entry<'_>| -> Result<(), Replay> {

@@ -301,8 +301,7 @@ impl Node {
         let is_founding = matches!(begin, Begin::Found(_));
         let mut place = match &begin {
             Begin::Found(ledger) | Begin::Join(ledger) => {
-                let ledger = election::hex(&ledger.0);
-                let place = Place { name: name.clone(), ledger, node: node.0, begun: false, left: false };
+                let place = Place::new(name.clone(), *ledger, node);
                 place.write(&folder)?;
                 place
             }
@@ -327,7 +326,10 @@ impl Node {
             kinds: KINDS,
         };
         let replica = ReplicaConfig { engine, core, room: RoomConfig::STANDARD, begin, info };
-        let opened = Replica::open(&disks, replica, clock.read())?;
+        let mut opened = Replica::open(&disks, replica, clock.read())?;
+        if let Some(new) = place.new_epoch {
+            opened.replica.begin_epoch(new);
+        }
         place.begun = true;
         place.write(&folder)?;
         let steward = Steward::new(name, courier, time, disks.ledger.clone());
@@ -786,7 +788,7 @@ impl Handle {
         if let Some(view) = self.shared.cluster.load_full() {
             return view;
         }
-        let Identity { ledger, node, .. } = &*self.identity();
+        let Identity { log, node, .. } = &*self.identity();
         let (position, this) = (self.shared.gauges.position.load(Ordering::Relaxed), u64::from(*node));
         let alone = NodeView {
             id: this,
@@ -802,7 +804,7 @@ impl Handle {
         };
         Arc::new(ClusterView {
             name: None,
-            cluster: election::hex(&ledger.0),
+            cluster: election::hex(&log.0),
             this,
             leader: Some(this),
             term: 0,

@@ -96,7 +96,7 @@ impl App {
         Self {
             base_url,
             is_tls: config.tls.is_some(),
-            cookies: Cookies::new(&node.identity().ledger.to_string()),
+            cookies: Cookies::new(&node.identity().log.to_string()),
             officers: Officers::new(
                 limits.officer_logouts_max,
                 limits.officer_session_hours,
