@@ -625,6 +625,34 @@ Examples:
     /// Make a server ready to be stopped: it hands over, and leads no more until it is started again
     #[command(after_help = "Example: hustings cluster drain 1")]
     Drain(NodeArg),
+    /// Go on from one server that is left after a majority was lost for good: VOTES MAY BE LOST
+    #[command(after_help = "\
+Works on the folder of a server that does not run, and asks nobody. Without --i-know-that-votes-may-be-lost it changes
+nothing, and tells what the server has: look at every server that is left, and take the one with the highest last term,
+among those the one with the highest last entry. It becomes the one server of a new cluster of the same name and join
+key, in a new folder and a new epoch, which every later record shows. All others join that one with empty folders.
+
+Where a minority is lost, nothing is: hustings cluster remove NODE, and start a new server.
+
+Examples:
+  hustings cluster recover --data /var/lib/hustings
+  hustings cluster recover --data /var/lib/hustings --into /var/lib/hustings-2 --i-know-that-votes-may-be-lost")]
+    Recover(RecoverArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// Data folder of the server that is left
+    #[arg(long, env = "HUSTINGS_DATA", value_name = "DIR", default_value = crate::config::DEFAULT_DATA)]
+    pub data: PathBuf,
+
+    /// New data folder, for the server to go on with; never one that holds anything
+    #[arg(long, value_name = "NEW")]
+    pub into: Option<PathBuf>,
+
+    /// Give up what only the lost servers had
+    #[arg(long, requires = "into")]
+    pub i_know_that_votes_may_be_lost: bool,
 }
 
 #[derive(Debug, Args)]
@@ -673,6 +701,10 @@ pub struct RestoreArgs {
     /// New data folder; never one that holds anything
     #[arg(long, value_name = "DIR", required_unless_present = "verify")]
     pub data: Option<PathBuf>,
+
+    /// Make the folder of the first server of a new cluster called so; it gets a new join key
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub cluster: Option<String>,
 
     /// Check the backup; without --data nothing else
     #[arg(long)]

@@ -318,6 +318,7 @@ pub fn kept_place(data: &Path, settings: &ClusterSettings) -> Result<Option<Plac
         }
         return Ok(None);
     };
+    crate::commands::recover::refuse_recovered(&place, data)?;
     // What a node acknowledged under its number must be on its disk; without that it begins anew, under another one.
     let is_blank = place.begun && !folder.has_ledger();
     if place.left || is_blank {
@@ -337,6 +338,22 @@ pub fn kept_place(data: &Path, settings: &ClusterSettings) -> Result<Option<Plac
         .into());
     }
     Ok(Some(place))
+}
+
+/// A server of a cluster keeps its log with the others, so it does not start without them.
+pub fn refuse_to_go_alone(data: &Path) -> Result<()> {
+    let Some(place) = Place::read(&DataFolder::new(data)).map_err(crate::hosting::node_failure)? else {
+        return Ok(());
+    };
+    crate::commands::recover::refuse_recovered(&place, data)?;
+    let sentence = format!("`{}` is of a server of the cluster `{}`", data.display(), place.name);
+    Err(Failure::usage(sentence)
+        .code("of_a_cluster")
+        .hint(format!(
+            "Start it with --cluster {}. To go on without the others: `hustings cluster recover`.",
+            place.name
+        ))
+        .into())
 }
 
 /// How to begin with a place that the folder knows.

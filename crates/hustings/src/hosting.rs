@@ -152,6 +152,7 @@ pub struct InCluster {
 /// Starts a node on the data folder and serves it on `listener`.
 pub fn host(config: Config, listener: TcpListener, officer_token: Option<OfficerToken>) -> Result<Hosted> {
     let site = Site::of(config, &listener)?;
+    clustering::refuse_to_go_alone(&site.config.data)?;
     let started = Node::start(site.node_config(officer_token)).map_err(node_failure)?;
     site.serve(listener, started, None)
 }

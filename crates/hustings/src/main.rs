@@ -13,6 +13,7 @@ mod exit;
 mod hosting;
 mod output;
 mod qr;
+mod sealing;
 mod simulate;
 mod sse;
 
@@ -21,7 +22,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{Cli, ClockCommand, Command, ConfigCommand, PictureCommand, RoomCommand, TokenCommand};
+use cli::{
+    Cli, ClockCommand, ClusterCommand, Command, ConfigCommand, PictureCommand, RoomCommand, TokenCommand,
+};
 use client::Client;
 use exit::{Exit, print_error};
 use output::Form;
@@ -69,6 +72,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Room(RoomCommand::Unlock(args)) => commands::room::unlock(args, &client()?, form),
         Command::Room(RoomCommand::Remove(args)) => commands::room::remove(args, &client()?, form),
         Command::Picture(PictureCommand::Add(args)) => commands::picture::add(args, &client()?, form),
+        Command::Cluster(ClusterCommand::Recover(args)) => commands::recover::run(args, form),
         Command::Cluster(command) => commands::cluster::run(command, &client()?, form),
         Command::Status => commands::status::show(&client()?, form),
         Command::Clock(ClockCommand::Confirm) => commands::status::confirm_clock(&client()?, form),
@@ -76,7 +80,7 @@ fn run(cli: Cli, matches: &ArgMatches) -> Result<Exit> {
         Command::Audit(args) => commands::audit::run(args, form),
         Command::Evidence(args) => commands::audit::check_evidence(args, form),
         Command::Token(TokenCommand::Mint(args)) => commands::token::mint(args, form),
-        Command::Restore(args) => commands::backup::restore(args, form),
+        Command::Restore(args) => commands::restore::run(args, form),
         Command::Backup(args) => commands::backup::run(args, form),
         Command::Watch(args) => commands::watch::run(args, &client()?, form),
         Command::Mirror(args) => commands::mirror::run(args, cli.server, form),

@@ -50,6 +50,6 @@ pub use log::{
 pub use open::{Cut, Recovery};
 pub use proof::Hash;
 pub use reader::{Reader, ReaderScan};
-pub use replicated::{HardState, ReplicatedLedger, ReplicatedLog, SyncedReader};
+pub use replicated::{HardState, Kept, ReplicatedLedger, ReplicatedLog, SyncedReader};
 pub use storage::{FileInfo, FileStorage, FolderLock, LockError, Storage, StorageFile};
 pub use turns::prefer_short_turns;

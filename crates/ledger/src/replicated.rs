@@ -73,6 +73,16 @@ impl HardState {
     }
 }
 
+/// What stands beside a replicated log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Name of the log.
+    pub ledger: LedgerId,
+    /// Number of the node that keeps it; 0 where none was given yet.
+    pub node: u64,
+    pub hard_state: HardState,
+}
+
 /// A log with an end that may be replaced, and the hard state of the node that keeps it.
 pub trait ReplicatedLog: Log {
     /// Proposes `entries` in this order; they are synced when this returns, not committed. One write and one sync for
@@ -140,9 +150,11 @@ impl<S: Storage> ReplicatedLedger<S> {
         Ok(Self { ledger, terms: Vec::new(), hard_state: HardState::default(), node: 0 })
     }
 
-    /// The name of the log in `storage` as it stands beside the vote; `None` where none was kept yet.
-    pub fn id_in(storage: &S) -> Result<Option<LedgerId>, LedgerError> {
-        Ok(read_hard_state(storage)?.map(|(id, ..)| id))
+    /// What stands beside the log in `storage`, without taking the folder or reading an entry; `None` where nothing was
+    /// kept yet.
+    pub fn kept_in(storage: &S) -> Result<Option<Kept>, LedgerError> {
+        let found = read_hard_state(storage)?;
+        Ok(found.map(|(ledger, hard_state, node)| Kept { ledger, node, hard_state }))
     }
 
     /// Opens as [`Ledger::open`] does; `visit` sees the entries that are known to be committed, the rest can be read

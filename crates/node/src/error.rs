@@ -33,6 +33,8 @@ pub enum NodeError {
     Index(#[from] ledger::index::IndexError),
     #[error("the cluster has given out all its 65,535 numbers; restore a backup into a new one")]
     TooManyNodes,
+    #[error("the address of a cluster's first server cannot be used: {0}")]
+    Founder(String),
     #[error("the system gave no random bytes")]
     Random,
     #[error("the node's thread could not be started")]

@@ -52,6 +52,11 @@ impl DataFolder {
         self.root.join("cluster")
     }
 
+    /// How far the log of a cluster's node is known to be committed; see [`crate::refound`].
+    pub fn committed(&self) -> PathBuf {
+        self.root.join("committed")
+    }
+
     /// Pictures of choices, each under the hash of its bytes. The ledger names them and does not hold them.
     pub fn pictures(&self) -> PathBuf {
         self.root.join("pictures")

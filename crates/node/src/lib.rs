@@ -32,6 +32,7 @@ pub mod mutation;
 mod postmark;
 pub mod receipt;
 pub mod record;
+pub mod refound;
 pub mod replica;
 pub mod shell;
 pub mod token;

@@ -1175,7 +1175,7 @@ fn replay<S: Storage, T>(
     member: MemberConfig,
     snapshot: Option<Snapshot>,
 ) -> Result<Replayed<S, T>, Replay> {
-    let log = ReplicatedLedger::id_in(&disks.ledger)?;
+    let log = ReplicatedLedger::kept_in(&disks.ledger)?.map(|kept| kept.ledger);
     let (mut replayer, start) = Replayer::begin(disks, config, snapshot, log)?;
     let mut has_seen_start = start == LogPoint::START;
     let mut applied_term = 0;

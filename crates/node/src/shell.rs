@@ -16,6 +16,7 @@ use crate::keeper::{Keeper, Member};
 use crate::letters::Lane;
 use crate::lookup;
 use crate::receipt::{CastReceipt, ReceiptContext};
+use crate::refound;
 use crate::replica::{Begin, Input, KINDS, Out, Replica, ReplicaConfig};
 use crate::views::{Directory, ElectionHandle, ElectionView, FeedEvent, ReadError, public_key};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -372,7 +373,7 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&shared));
         publisher.publish_all(&mut keeper)?;
-        let writer = Writer { shared: Arc::clone(&shared), keeper, publisher };
+        let writer = Writer { shared: Arc::clone(&shared), keeper, publisher, is_unnoted: false };
         writer.look_at_cluster_first();
         let thread = std::thread::Builder::new().name("writer".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(NodeError::Thread)?;
@@ -412,6 +413,8 @@ struct Writer {
     shared: Arc<Shared>,
     keeper: Keeper<Ticket>,
     publisher: Publisher,
+    /// That it could not be written down what is committed was said already.
+    is_unnoted: bool,
 }
 
 impl Writer {
@@ -453,6 +456,7 @@ impl Writer {
             member.replica.give_up(&mut effects);
             self.deliver(&mut effects);
         }
+        self.note_committed();
         self.close_posts();
         Ok(())
     }
@@ -465,6 +469,17 @@ impl Writer {
         }
     }
 
+    /// A few times a second, also where nothing has changed: that it is fresh is worth as much as the figure.
+    fn note_committed(&mut self) {
+        let Keeper::Among(member) = &self.keeper else { return };
+        let (log, applied) = (member.replica.identity().log, member.replica.applied());
+        let noted = refound::note_committed(&self.shared.folder, log, applied);
+        if let (Err(error), false) = (&noted, self.is_unnoted) {
+            tracing::warn!(%error, "backups of this server stay behind for now");
+        }
+        self.is_unnoted = noted.is_err();
+    }
+
     fn look_at_cluster(&mut self, now: UnixMillis) {
         let Keeper::Among(member) = &mut self.keeper else { return };
         if let Some(view) = member.steward.look(&member.replica, now) {
@@ -475,6 +490,7 @@ impl Writer {
             member.steward.note_clock(clock.offset());
             drop(clock);
             self.shared.cluster.store(Some(view));
+            self.note_committed();
         }
     }
 

@@ -1,41 +1,58 @@
-//! `backup` and `restore`: a data folder copied, beside a running server or not, and a new one made of the copy.
+//! `backup`: a data folder copied, beside a running server or not, and what a copy says of itself.
 //!
-//! The newest segment is copied from its end to its beginning: whatever the copy holds of the end was on disk
+//! The ledger of a server alone is copied as it is. The newest segment is copied from its end to its beginning: whatever the copy holds of the end was on disk
 //! before what stands in front of it is read, so the copy is a prefix of the log however fast the server writes.
 //! At most its last batch is unfinished, as after a crash. Then the copy is read and checked as at a start.
+//!
+//! The end of a cluster's log may still be replaced, so of that the commands are copied that are known to be committed,
+//! into a log as a server alone has one. Which of the two a backup was made of makes no difference later.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use election::command::EpochReason;
+use cluster::{Membership, Seat};
 use election::definition::is_picture_path;
 use ledger::{FileStorage, Ledger, LedgerError, LogPoint, Recovery, Threads};
+use node::cluster_shell::Place;
+use node::folder::DataFolder;
+use node::refound::{self, Copied, NewLog};
 use proof::{Hash, Sha256Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use zeroize::Zeroizing;
 
-use crate::cli::{BackupArgs, RestoreArgs};
+use crate::cli::BackupArgs;
 use crate::clock;
 use crate::exit::{Exit, Failure};
 use crate::hosting::node_failure;
 use crate::output::{Form, Progress, note, thousands};
+use crate::sealing::{BACKUP_KEY_VARIABLE, BackupKey};
 
 const MANIFEST: &str = "backup.json";
-const LEDGER_FOLDER: &str = "ledger";
+/// Version 1 held the keys as they are, and was of a server alone.
+const VERSION: u32 = 2;
+pub const LEDGER_FOLDER: &str = "ledger";
 /// Pictures of choices, each named by the hash of its bytes, so a copy beside a running server is whole or not there.
-const PICTURES_FOLDER: &str = "pictures";
-/// Files of a data folder that cannot be made again. Everything under `cache` can.
-const KEY_FILES: [&str; 2] = ["secret", "node-key"];
-const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
+pub const PICTURES_FOLDER: &str = "pictures";
+/// Files of a data folder that cannot be made again, and that nobody may read. Everything under `cache` can be made.
+pub const KEY_FILES: [&str; 2] = [SECRET_FILE, "node-key"];
+pub const SECRET_FILE: &str = "secret";
+/// Behind the name of a key file that is sealed.
+pub const SEALED: &str = ".sealed";
+pub const CONFIG_FILES: [&str; 1] = [crate::config::CONFIG_FILE];
 /// One page at a time, from the end: a page is read in far less time than a batch is synced.
 const PAGE_BYTES: u64 = 4_096;
 /// Header and mark of a segment; entries begin behind them.
 const HEAD_BYTES: u64 = 8 * 1024;
-/// Copies of the newest segment before giving up.
+/// Copies of what is being written before giving up.
 const ATTEMPTS_MAX: u32 = 5;
+/// A server of a cluster writes down what is committed five times a second; one that is not running does not.
+const NOTE_WAIT: Duration = Duration::from_secs(10);
+const NOTE_OLD: Duration = Duration::from_secs(10);
 
 /// What a backup says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,7 +65,37 @@ pub struct Manifest {
     pub position: u64,
     pub hash: Hash,
     pub made_at: String,
+    /// Name of the key that opens the sealed files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The cluster that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<OfCluster>,
     pub files: Vec<BackupFile>,
+}
+
+/// A cluster at the time of its backup, for people. Positions in the backup are others: see `position` above.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfCluster {
+    pub name: String,
+    /// The cluster's own name in hex.
+    pub log: String,
+    /// The server that it was made on.
+    pub node: u64,
+    /// The last entry of the cluster's log that is in it: everything up to here was committed, and all of it is in.
+    pub position: u64,
+    pub members: Vec<OfMember>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfMember {
+    pub node: u64,
+    /// `voter` or `learner`.
+    pub role: String,
+    pub address: String,
+    pub node_address: String,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,8 +110,12 @@ pub fn run(args: BackupArgs, form: Form) -> Result<Exit> {
     if !args.data.join(LEDGER_FOLDER).is_dir() {
         return Err(no_data_folder(&args.data).into());
     }
+    let (key, is_new) = match BackupKey::from_environment()? {
+        Some(key) => (key, false),
+        None => (BackupKey::new()?, true),
+    };
     new_folder(&args.out)?;
-    let manifest = match make(&args.data, &args.out) {
+    let manifest = match make(&args.data, &args.out, &key) {
         Ok(manifest) => manifest,
         Err(error) => {
             let _ = fs::remove_dir_all(&args.out);
@@ -72,12 +123,35 @@ pub fn run(args: BackupArgs, form: Form) -> Result<Exit> {
         }
     };
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-    let value = json!({"backup": args.out, "ledger": manifest.ledger, "position": manifest.position,
-        "hash": manifest.hash, "files": manifest.files.len(), "bytes": bytes});
+    let mut value = json!({"backup": args.out, "ledger": manifest.ledger, "epoch": manifest.epoch,
+        "position": manifest.position, "hash": manifest.hash, "cluster": manifest.cluster,
+        "files": manifest.files.len(), "bytes": bytes, "key": manifest.key});
+    if is_new {
+        value["backup_key"] = json!(key.text().as_str());
+    }
     form.result(&value, || {
-        format!("{}: entries up to {}, checked", args.out.display(), thousands(manifest.position))
+        let mut text = match &manifest.cluster {
+            Some(of) => format!(
+                "{}: cluster `{}` as of position {} on server {}, checked",
+                args.out.display(),
+                of.name,
+                thousands(of.position),
+                of.node
+            ),
+            None => {
+                format!("{}: entries up to {}, checked", args.out.display(), thousands(manifest.position))
+            }
+        };
+        if is_new {
+            let key = key.text();
+            let key = key.as_str();
+            text += &format!(
+                "\n\nBackup key, shown this once; without it nobody can restore this backup:\n\n    {key}\n\n\
+                 Keep it apart from the backup. Later ones take it, too: export {BACKUP_KEY_VARIABLE}={key}"
+            );
+        }
+        text
     });
-    note("It holds the server's keys: keep it where only officers can read it.");
     note(format!("Make a server of it with: hustings restore {} --data NEW", args.out.display()));
     Ok(Exit::Ok)
 }
@@ -91,28 +165,118 @@ pub fn no_data_folder(data: &Path) -> Failure {
 }
 
 /// Copies all of `data` that counts into the empty folder `out`, checks it, and writes its manifest last.
-fn make(data: &Path, out: &Path) -> Result<Manifest> {
-    let checked = copy_ledger(&data.join(LEDGER_FOLDER), &out.join(LEDGER_FOLDER))?;
-    for name in KEY_FILES.iter().chain(&CONFIG_FILES) {
+pub fn make(data: &Path, out: &Path, key: &BackupKey) -> Result<Manifest> {
+    let (from, to) = (data.join(LEDGER_FOLDER), out.join(LEDGER_FOLDER));
+    let (checked, cluster) = match Place::read(&DataFolder::new(data)).map_err(node_failure)? {
+        None => (copy_ledger(&from, &to)?, None),
+        Some(place) => {
+            let copied = copy_committed(data, out)?;
+            let checked = check_ledger(&to)?;
+            assert_eq!(checked.last, copied.written, "what was written is what is read");
+            (checked, Some(of_cluster(place, copied)))
+        }
+    };
+    for name in KEY_FILES {
+        if let Some(bytes) = read_if_there(&data.join(name))? {
+            let sealed = key.seal(name, &bytes)?;
+            write_new(&out.join(format!("{name}{SEALED}")), &sealed)?;
+        }
+    }
+    for name in CONFIG_FILES {
         copy_if_there(&data.join(name), &out.join(name))?;
     }
     copy_pictures(&data.join(PICTURES_FOLDER), &out.join(PICTURES_FOLDER))?;
     let manifest = Manifest {
-        hustings_backup: 1,
+        hustings_backup: VERSION,
         ledger: checked.id(),
         epoch: checked.epoch,
         position: checked.last.position.0,
         hash: checked.last.hash,
         made_at: clock::wall().to_string(),
+        key: Some(key.name()),
+        cluster,
         files: digests(out)?,
     };
-    let path = out.join(MANIFEST);
-    let mut file = private_file(&path)?;
-    file.write_all(serde_json::to_string_pretty(&manifest)?.as_bytes())
-        .with_context(|| cannot_write(&path))?;
-    file.sync_all().with_context(|| cannot_write(&path))?;
+    write_new(&out.join(MANIFEST), serde_json::to_string_pretty(&manifest)?.as_bytes())?;
     sync_folder(out)?;
     Ok(manifest)
+}
+
+fn of_cluster(place: Place, copied: Copied) -> OfCluster {
+    let membership = copied.membership.unwrap_or_else(Membership::none);
+    let member = |(node, info): (cluster::NodeId, &cluster::MemberInfo)| OfMember {
+        node: node.0,
+        role: if info.seat == Seat::Voter { "voter" } else { "learner" }.to_owned(),
+        address: info.http_address.clone(),
+        node_address: info.address.clone(),
+    };
+    let members = membership.members().map(member).collect();
+    OfCluster {
+        name: place.name,
+        log: place.ledger,
+        node: place.node,
+        position: copied.read.position.0,
+        members,
+    }
+}
+
+/// Copies what is known to be committed of the log in `data`, beside its server or not.
+fn copy_committed(data: &Path, out: &Path) -> Result<Copied> {
+    let folder = DataFolder::new(data);
+    wait_for_note(&folder, out);
+    let up_to = refound::known_committed(&folder).map_err(node_failure)?;
+    let (from, to) = (storage(&data.join(LEDGER_FOLDER))?, out.join(LEDGER_FOLDER));
+    let mut attempt = 1;
+    loop {
+        new_folder(&to)?;
+        let target = storage(&to)?;
+        let mut progress = Progress::new("backup");
+        let copied = refound::copy(
+            &from,
+            up_to,
+            |ledger| Ok(NewLog::alone(target, ledger)?),
+            |position| progress.at(position.0, Some(up_to.0), "entries"),
+        );
+        match copied {
+            Ok(Some(copied)) if copied.read.position == up_to => {
+                sync_folder(&to)?;
+                return Ok(copied);
+            }
+            Ok(Some(_) | None) if attempt == ATTEMPTS_MAX => {
+                return Err(Failure::new(
+                    Exit::Unavailable,
+                    format!("nothing is known to be committed in `{}` yet", data.display()),
+                )
+                .hint("Start the server, and make the backup when it has joined its cluster.")
+                .into());
+            }
+            Err(error) if attempt == ATTEMPTS_MAX => return Err(node_failure(error).into()),
+            // The end of the log was replaced, or a new segment begun, while it was read; or real damage, which stays.
+            _ => {
+                attempt += 1;
+                fs::remove_dir_all(&to).with_context(|| cannot_write(&to))?;
+            }
+        }
+    }
+}
+
+/// Waits for a running server's next word of what is committed, so that everything it has answered by now is in. Where
+/// the last word is old, no server runs.
+fn wait_for_note(folder: &DataFolder, out: &Path) {
+    let changed = |path: &Path| fs::metadata(path).and_then(|of| of.modified()).ok();
+    let Some(begun) = changed(out) else { return };
+    let until = clock::now() + NOTE_WAIT;
+    while let Some(noted) = changed(&folder.committed())
+        && noted <= begun
+        && begun.duration_since(noted).is_ok_and(|age| age < NOTE_OLD)
+        && clock::now() < until
+    {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn storage(folder: &Path) -> Result<FileStorage> {
+    FileStorage::new(folder).with_context(|| format!("cannot open `{}`", folder.display()))
 }
 
 /// A backup that was read from its first to its last byte.
@@ -133,7 +297,7 @@ impl Checked {
 
 /// Reads a ledger folder as at a start, changing nothing.
 pub fn check_ledger(folder: &Path) -> Result<Checked> {
-    let storage = FileStorage::new(folder).with_context(|| format!("cannot open `{}`", folder.display()))?;
+    let storage = storage(folder)?;
     let mut epoch = 0;
     let mut progress = Progress::new("checking");
     let recovery: Recovery = Ledger::check(&storage, Threads::Helpers, |entry| {
@@ -196,7 +360,7 @@ fn copy_ledger(from: &Path, to: &Path) -> Result<Checked> {
     }
 }
 
-fn segment_names(folder: &Path) -> Result<Vec<String>> {
+pub fn segment_names(folder: &Path) -> Result<Vec<String>> {
     let cannot = || format!("cannot read folder `{}`", folder.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).with_context(cannot)? {
@@ -218,7 +382,7 @@ fn is_segment(name: &str) -> bool {
 ///
 /// The head first: its mark then names nothing that the pages read afterwards do not hold. The rest from the end: a
 /// batch written meanwhile lacks its end in the copy, and is cut as unfinished.
-fn copy_segment(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_segment(from: &Path, to: &Path) -> Result<()> {
     let source = File::open(from).with_context(|| format!("cannot read `{}`", from.display()))?;
     let bytes = source.metadata().with_context(|| format!("cannot read `{}`", from.display()))?.len();
     let copy = private_file(to)?;
@@ -244,20 +408,29 @@ fn cannot_copy(from: &Path, to: &Path) -> String {
     format!("cannot copy `{}` to `{}`", from.display(), to.display())
 }
 
-fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
-    let mut bytes = Vec::new();
-    match File::open(from) {
-        Ok(mut file) => {
-            file.read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", from.display()))?
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", from.display())),
-    };
-    let mut copy = private_file(to)?;
-    copy.write_all(&bytes).and_then(|()| copy.sync_all()).with_context(|| cannot_write(to))
+pub fn copy_if_there(from: &Path, to: &Path) -> Result<()> {
+    match read_if_there(from)? {
+        Some(bytes) => write_new(to, &bytes),
+        None => Ok(()),
+    }
 }
 
-fn copy_pictures(from: &Path, to: &Path) -> Result<()> {
+/// Bytes that may be secret.
+pub fn read_if_there(from: &Path) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    match fs::read(from) {
+        Ok(bytes) => Ok(Some(bytes.into())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", from.display())),
+    }
+}
+
+/// A file that is not there yet, on disk before this returns.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = private_file(path)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).with_context(|| cannot_write(path))
+}
+
+pub fn copy_pictures(from: &Path, to: &Path) -> Result<()> {
     let names = picture_names(from)?;
     if names.is_empty() {
         return Ok(());
@@ -289,6 +462,7 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
 fn digests(backup: &Path) -> Result<Vec<BackupFile>> {
     let mut names: Vec<String> =
         KEY_FILES.iter().chain(&CONFIG_FILES).map(|name| (*name).to_owned()).collect();
+    names.extend(KEY_FILES.map(|name| format!("{name}{SEALED}")));
     names.retain(|name| backup.join(name).is_file());
     let segments = segment_names(&backup.join(LEDGER_FOLDER))?;
     names.extend(segments.into_iter().map(|name| format!("{LEDGER_FOLDER}/{name}")));
@@ -324,6 +498,11 @@ pub fn verify(backup: &Path) -> Result<Manifest> {
     })?;
     let manifest: Manifest = serde_json::from_str(&text)
         .map_err(|error| Failure::new(Exit::Damaged, format!("`{}` is damaged: {error}", path.display())))?;
+    if !(1..=VERSION).contains(&manifest.hustings_backup) {
+        let sentence =
+            format!("this backup is of version {}, made by a newer program", manifest.hustings_backup);
+        return Err(Failure::usage(sentence).into());
+    }
     let found = digests(backup)?;
     for said in &manifest.files {
         let name = &said.name;
@@ -362,62 +541,8 @@ pub fn verify(backup: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// `restore`: verifies the backup, makes the folder, and begins a new epoch there.
-pub fn restore(args: RestoreArgs, form: Form) -> Result<Exit> {
-    if let Some(data) = args.data.as_deref().filter(|data| !is_fresh(data)) {
-        return Err(Failure::usage(format!(
-            "`{}` is not empty, and a restore never goes over data",
-            data.display()
-        ))
-        .hint("Name a folder that is not there yet; put it in place when the server is stopped.")
-        .into());
-    }
-    let manifest = verify(&args.backup)?;
-    let mut value = json!({"backup": args.backup, "ledger": manifest.ledger, "position": manifest.position,
-        "made_at": manifest.made_at, "verified": true});
-    let entries = thousands(manifest.position);
-    let mut text =
-        format!("{}: whole, entries up to {entries}, made {}\n", args.backup.display(), manifest.made_at);
-    if let Some(data) = &args.data {
-        unpack(&args.backup, &manifest, data)?;
-        let identity = node::begin_epoch(data, EpochReason::Restored).map_err(node_failure)?;
-        if args.verify {
-            check_ledger(&data.join(LEDGER_FOLDER))?;
-        }
-        value["data"] = json!(data);
-        value["epoch"] = json!(identity.epoch);
-        text += &format!("{}: restored, epoch {} begins\n", data.display(), identity.epoch);
-        note("Ballots taken after the backup was made are not in it; the new epoch shows that to everybody.");
-        note(format!("Start it with: hustings serve --data {}", data.display()));
-    }
-    form.result(&value, || text);
-    Ok(Exit::Ok)
-}
-
-/// Copies a verified backup into the new folder `data`.
-pub fn unpack(backup: &Path, manifest: &Manifest, data: &Path) -> Result<()> {
-    new_folder(data)?;
-    new_folder(&data.join(LEDGER_FOLDER))?;
-    let pictures = data.join(PICTURES_FOLDER);
-    if manifest.files.iter().any(|file| file.name.starts_with(PICTURES_FOLDER)) {
-        new_folder(&pictures)?;
-    }
-    for file in &manifest.files {
-        let (from, to) = (backup.join(&file.name), data.join(&file.name));
-        match file.name.starts_with(LEDGER_FOLDER) {
-            true => copy_segment(&from, &to)?,
-            false => copy_if_there(&from, &to)?,
-        }
-    }
-    sync_folder(&data.join(LEDGER_FOLDER))?;
-    if pictures.is_dir() {
-        sync_folder(&pictures)?;
-    }
-    sync_folder(data)
-}
-
 /// Makes a folder that must not hold anything yet; only its owner can look inside.
-fn new_folder(path: &Path) -> Result<()> {
+pub fn new_folder(path: &Path) -> Result<()> {
     let is_empty = fs::read_dir(path).map(|mut entries| entries.next().is_none());
     match is_empty {
         Ok(true) => Ok(()),
@@ -440,7 +565,7 @@ fn private_file(path: &Path) -> Result<File> {
     options.write(true).create_new(true).mode(0o600).open(path).with_context(|| cannot_write(path))
 }
 
-fn sync_folder(path: &Path) -> Result<()> {
+pub fn sync_folder(path: &Path) -> Result<()> {
     File::open(path).and_then(|folder| folder.sync_all()).with_context(|| cannot_write(path))
 }
 
@@ -448,14 +573,10 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write `{}`", path.display())
 }
 
-/// Folders that `restore` must never write into: anything that holds something.
-pub fn is_fresh(data: &Path) -> bool {
-    fs::read_dir(data).map_or(!data.exists(), |mut entries| entries.next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::restore::{open_keys, unpack};
     use ledger::{EntryKind, LedgerId, LedgerOptions, Log as _, NewEntry};
 
     fn data_folder(folder: &Path, entries: u64) -> Ledger<FileStorage> {
@@ -481,6 +602,10 @@ mod tests {
         }
     }
 
+    fn key() -> BackupKey {
+        BackupKey::new().expect("random bytes")
+    }
+
     fn code(error: &anyhow::Error) -> Exit {
         crate::exit::exit_of(error)
     }
@@ -501,7 +626,7 @@ mod tests {
             for index in 0..5 {
                 let out = folder.path().join(format!("backup-{index}"));
                 new_folder(&out).expect("made");
-                let manifest = make(&data, &out).expect("a backup");
+                let manifest = make(&data, &out, &key()).expect("a backup");
                 assert!(manifest.position >= 100, "{}", manifest.position);
                 verify(&out).expect("whole");
             }
@@ -516,7 +641,7 @@ mod tests {
         fs::create_dir(&data).expect("made");
         drop(data_folder(&data, 10));
         new_folder(&out).expect("made");
-        let manifest = make(&data, &out).expect("a backup");
+        let manifest = make(&data, &out, &key()).expect("a backup");
         let segment = out.join(&manifest.files[0].name);
         let mut bytes = fs::read(&segment).expect("readable");
         bytes[5_000] ^= 1;
@@ -535,9 +660,11 @@ mod tests {
         fs::write(data.join(&name), b"a picture").expect("written");
         fs::write(data.join(PICTURES_FOLDER).join("new"), b"half a").expect("written");
         new_folder(&out).expect("made");
-        let manifest = make(&data, &out).expect("a backup");
+        let key = key();
+        let manifest = make(&data, &out, &key).expect("a backup");
         verify(&out).expect("whole");
-        unpack(&out, &manifest, &new).expect("unpacked");
+        let keys = open_keys(&out, Some(&key)).expect("opened");
+        unpack(&out, &manifest, &keys, &new).expect("unpacked");
         assert_eq!(fs::read(new.join(&name)).expect("came back"), b"a picture");
         assert!(!new.join(PICTURES_FOLDER).join("new").exists());
         fs::write(out.join(&name), b"another").expect("written");
@@ -552,12 +679,16 @@ mod tests {
         fs::create_dir(&data).expect("made");
         drop(data_folder(&data, 10));
         new_folder(&out).expect("made");
-        let manifest = make(&data, &out).expect("a backup");
-        assert_eq!(code(&unpack(&out, &manifest, &data).expect_err("is not empty")), Exit::Usage);
-        unpack(&out, &manifest, &new).expect("unpacked");
+        let key = key();
+        let manifest = make(&data, &out, &key).expect("a backup");
+        let keys = open_keys(&out, Some(&key)).expect("opened");
+        assert_eq!(code(&unpack(&out, &manifest, &keys, &data).expect_err("is not empty")), Exit::Usage);
+        unpack(&out, &manifest, &keys, &new).expect("unpacked");
+        assert_eq!(fs::read(new.join("secret")).expect("came back"), b"00");
+        assert!(!out.join("secret").exists(), "the backup holds it sealed only");
+        assert_eq!(code(&open_keys(&out, None).expect_err("sealed")), Exit::Usage);
         let (old, copy) = (check_ledger(&data.join("ledger")), check_ledger(&new.join("ledger")));
         assert_eq!(old.expect("whole").last, copy.expect("whole").last);
-        assert!(!is_fresh(&data) && is_fresh(&folder.path().join("other")));
     }
 
     #[test]

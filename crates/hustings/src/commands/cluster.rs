@@ -28,6 +28,7 @@ pub fn run(command: ClusterCommand, client: &Client, form: Form) -> Result<Exit>
             &args,
             "has left the cluster; stop it, and keep its data until you are sure",
         ),
+        ClusterCommand::Recover(_) => unreachable!("it asks no server, and is handed over before"),
         ClusterCommand::Transfer(args) => change(client, form, "transfer", &args, "leads now"),
         ClusterCommand::Drain(args) => {
             change(client, form, "drain", &args, "leads nothing any more and can be stopped")

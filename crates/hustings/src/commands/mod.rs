@@ -11,6 +11,8 @@ pub mod election;
 pub mod mirror;
 pub mod picture;
 pub mod poll;
+pub mod recover;
+pub mod restore;
 pub mod results;
 pub mod room;
 pub mod serve;
