@@ -117,6 +117,13 @@ pub const SUITES: &[Suite] = &[
         steps: mutations,
     },
     Suite {
+        name: "upgrade",
+        about: "a cluster of three upgraded one by one, from the first version that had clusters, while votes go on",
+        needs: &[Need::CCompiler],
+        only_full: true,
+        steps: upgrade,
+    },
+    Suite {
         name: "bench-smoke",
         about: "each benchmark at a tiny size, in the program as released (`rust` runs them unoptimised)",
         needs: &[Need::CCompiler],
@@ -226,6 +233,30 @@ fn kill_loop(place: &Place) -> Vec<Step> {
     let mut command = cargo(place, &["test", "--package", "hustings", "--test", "kills"]);
     command.env("HUSTINGS_KILLS", if place.full { KILLS_FULL } else { KILLS });
     vec![Step { command, reader: Reader::Cargo }]
+}
+
+/// The first version that had clusters; every later one has to work beside it while a cluster is upgraded. A clone
+/// without history does not hold it, and the suite fails there saying so.
+const FIRST_CLUSTER_COMMIT: &str = "a299844f39bb400b10992df898664e2e53164936";
+
+fn upgrade(place: &Place) -> Vec<Step> {
+    let first = place.target.join("upgrade-from");
+    let mut fetch = Command::new("sh");
+    fetch.current_dir(&place.root).arg("-c").arg(
+        "git cat-file -e \"$1^{commit}\" || { echo \"a shallow clone: commit $1 is not in it\" >&2; exit 1; }
+         test -e \"$2/source/.git\" || git worktree add --force --detach \"$2/source\" \"$1\"",
+    );
+    fetch.arg("upgrade").arg(FIRST_CLUSTER_COMMIT).arg(&first);
+    let mut old = Command::new("cargo");
+    old.args(["build", "--package", "hustings", "--target-dir"]).arg(first.join("target"));
+    old.arg("--manifest-path").arg(first.join("source/Cargo.toml")).current_dir(&place.root);
+    let mut test = cargo(place, &["test", "--package", "hustings", "--test", "recovery", "--", "--ignored"]);
+    test.env("HUSTINGS_UPGRADE_FROM", first.join("target/debug/hustings"));
+    vec![
+        Step { command: fetch, reader: Reader::Prepares },
+        Step { command: old, reader: Reader::Prepares },
+        Step { command: test, reader: Reader::Cargo },
+    ]
 }
 
 fn faults(place: &Place) -> Vec<Step> {

@@ -35,8 +35,8 @@ impl BackupKey {
     pub fn from_environment() -> Result<Option<Self>> {
         let given = std::env::var(BACKUP_KEY_VARIABLE).ok().map(Zeroizing::new);
         let Some(text) = given.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        let key = JoinKey::from_text(text.trim()).map_err(|error| {
-            Failure::usage(format!("the backup key in {BACKUP_KEY_VARIABLE} cannot be used: {error}"))
+        let key = JoinKey::from_text(text.trim()).map_err(|_| {
+            Failure::usage(format!("what {BACKUP_KEY_VARIABLE} holds is no backup key, or was mistyped"))
                 .code("invalid_backup_key")
                 .hint("It is the one that `hustings backup` printed when it was made.")
         })?;

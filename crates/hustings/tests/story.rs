@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
-    Killed, Record, Server, agent, ballot_leaf, folder, hustings, post, run, signal, text, wait_for, write,
+    BACKUP_KEY, Killed, Record, Server, agent, ballot_leaf, folder, hustings, post, run, signal, text,
+    wait_for, write,
 };
 
 const BOARD: &str = r#"
@@ -405,13 +406,31 @@ fn a_backup_beside_a_running_server_is_restored_into_a_new_epoch() {
     let server = Server::start(&data);
     server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
     server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
-    run(hustings().args(["backup", text(&backup), "--data", text(&data)])).ok();
-    run(hustings().args(["restore", text(&backup), "--verify"])).ok();
-    let over = run(hustings().args(["restore", text(&backup), "--data", text(&data)]));
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "backup",
+        text(&backup),
+        "--data",
+        text(&data),
+    ]))
+    .ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args(["restore", text(&backup), "--verify"])).ok();
+    let over = run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "restore",
+        text(&backup),
+        "--data",
+        text(&data),
+    ]));
     assert_eq!(over.code, 2, "never over data: {over:#?}");
     assert!(server.stop().success());
 
-    run(hustings().args(["restore", text(&backup), "--data", text(&new), "--verify"])).ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "restore",
+        text(&backup),
+        "--data",
+        text(&new),
+        "--verify",
+    ]))
+    .ok();
     let server = Server::start(&new);
     let about = run(&mut server.cli(&["--json", "election", "show", "100"])).ok().json();
     assert_eq!((&about["state"], &about["ballots"]), (&json!("open"), &json!(1)), "{about}");
@@ -455,7 +474,13 @@ fn a_mirror_convicts_a_server_that_lost_ballots() {
         (folder.path().join("data"), folder.path().join("backup"), folder.path().join("new"));
     let server = Server::start(&data);
     server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
-    run(hustings().args(["backup", text(&backup), "--data", text(&data)])).ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "backup",
+        text(&backup),
+        "--data",
+        text(&data),
+    ]))
+    .ok();
     server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
     server.run(&["vote", "--candidate", "Ann", "--election-id", "100"]).ok();
     server.run(&["election", "pause", "100"]).ok();
@@ -464,7 +489,13 @@ fn a_mirror_convicts_a_server_that_lost_ballots() {
     let listen = format!("127.0.0.1:{}", server.port());
     assert!(server.stop().success());
 
-    run(hustings().args(["restore", text(&backup), "--data", text(&new)])).ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "restore",
+        text(&backup),
+        "--data",
+        text(&new),
+    ]))
+    .ok();
     let _server = Server::start_with(&new, &listen, |_| {});
     let convicted = run(hustings().args(["mirror", &url, text(&kept), "--once"]));
     assert_eq!(
@@ -529,12 +560,24 @@ fn a_receipt_without_its_ballot_is_evidence_that_anybody_can_check() {
         (folder.path().join("data"), folder.path().join("backup"), folder.path().join("new"));
     let server = Server::start(&data);
     server.run(&["election", "create", "--id", "100", "--candidates", "Ann", "Bob"]).ok();
-    run(hustings().args(["backup", text(&backup), "--data", text(&data)])).ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "backup",
+        text(&backup),
+        "--data",
+        text(&data),
+    ]))
+    .ok();
     let receipt = folder.path().join("mine.receipt");
     server.run(&["vote", "--candidate", "Ann", "--election-id", "100", "--receipt", text(&receipt)]).ok();
     server.kill();
     // The operator goes on from an old copy, as if nothing had been.
-    run(hustings().args(["restore", text(&backup), "--data", text(&new)])).ok();
+    run(hustings().env("HUSTINGS_BACKUP_KEY", BACKUP_KEY).args([
+        "restore",
+        text(&backup),
+        "--data",
+        text(&new),
+    ]))
+    .ok();
     let server = Server::start(&new);
     server.run(&["vote", "--candidate", "Bob", "--election-id", "100"]).ok();
     server.run(&["election", "close", "100"]).ok();

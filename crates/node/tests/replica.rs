@@ -3,15 +3,17 @@
 use cluster::{CoreConfig, NodeId, NodeInfo, Role, RoomConfig, Seat};
 use election::answers::{GivenAnswer, GivenAnswers, encode};
 use election::ballot::{Extras, OpeningFields, write_opening};
+use election::command::EpochReason;
 use election::{Definition, ElectionIndex, Hlc, IdempotencyKey, OfficerCommand, UnixMillis, VoterTag};
 use ledger::faulty::{Crash, FaultyStorage};
-use ledger::{LedgerId, LedgerOptions, Threads};
+use ledger::{EntryKind, LedgerId, LedgerOptions, Threads};
 use node::caches::Disks;
 use node::core::{Answer, ChunkBallot, CoreLimits, Event, PreparedBallot, PreparedChunk};
 use node::engine::EngineConfig;
 use node::identity::Keys;
 use node::letters::Lane;
-use node::replica::{Begin, Input, KINDS, Letter, Out, PROGRAM_VERSION, Replica, ReplicaConfig};
+use node::refound::{self, NewLog};
+use node::replica::{Begin, Input, KINDS, Letter, NewEpoch, Out, PROGRAM_VERSION, Replica, ReplicaConfig};
 use node::{BulkAnswer, ClockReading, ClusterError, ClusterRequest, SubmitError};
 use proof::{LeafKind, NodeKey, Secret, leaf_hash};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -54,14 +56,18 @@ fn config(id: NodeId, begin: Begin) -> ReplicaConfig {
     }
 }
 
+fn blank(seed: u64) -> Disks<FaultyStorage> {
+    let disk = |number| FaultyStorage::new(seed + number);
+    Disks { ledger: disk(0), cache: disk(100), index: disk(200) }
+}
+
 fn info(id: NodeId) -> NodeInfo {
     NodeInfo { address: format!("n{id}:1"), http_address: format!("http://n{id}"), version: PROGRAM_VERSION }
 }
 
 impl Group {
-    /// A cluster of `size` voters, with one open election.
-    fn voting(size: u64) -> Self {
-        let mut group = Group {
+    fn empty() -> Self {
+        Group {
             disks: BTreeMap::new(),
             up: BTreeMap::new(),
             wire: VecDeque::new(),
@@ -71,7 +77,12 @@ impl Group {
             now: 1_000_000,
             tickets: 0,
             nonces: 0,
-        };
+        }
+    }
+
+    /// A cluster of `size` voters, with one open election.
+    fn voting(size: u64) -> Self {
+        let mut group = Group::empty();
         group.start(NodeId(1), Begin::Found(LEDGER));
         group.run(60);
         for id in (2..=size).map(NodeId) {
@@ -99,11 +110,7 @@ impl Group {
     }
 
     fn start(&mut self, id: NodeId, begin: Begin) {
-        let disks = self.disks.entry(id).or_insert_with(|| Disks {
-            ledger: FaultyStorage::new(id.0),
-            cache: FaultyStorage::new(id.0 + 100),
-            index: FaultyStorage::new(id.0 + 200),
-        });
+        let disks = self.disks.entry(id).or_insert_with(|| blank(id.0));
         let opened = Replica::open(disks, config(id, begin), clock(self.now)).unwrap();
         self.up.insert(id, opened.replica);
     }
@@ -342,7 +349,7 @@ fn without_a_majority_nobody_knows_and_the_retry_ends_in_the_truth() {
     group.cut.insert(leader);
     let ballot = group.ballot(1, "pizza", key(1));
     let ticket = group.cast(leader, ballot);
-    group.run(400);
+    group.run(60);
     let answer = group.answers.remove(&ticket);
     assert!(matches!(answer, Some(Answer::Refused(SubmitError::NotKnownYet))), "{answer:?}");
     // Asked again elsewhere, with the same key and answers, and a nonce of that node.
@@ -450,4 +457,95 @@ fn who_is_told_that_a_ballot_is_refused_does_not_find_it_counted_later() {
     group.run(20);
     assert!(matches!(group.answers.remove(&ticket), Some(Answer::Cast(_))));
     group.assert_equal(1);
+}
+
+#[test]
+fn a_cluster_made_of_anothers_log_begins_its_epoch_before_anything_else() {
+    let mut group = Group::voting(3);
+    for voter in 1..=3 {
+        let ballot = group.ballot(voter, "pizza", key(voter));
+        group.cast(NodeId(u64::from(voter)), ballot);
+    }
+    group.run(20);
+    let (from, up_to) = (group.disks[&NodeId(2)].ledger.clone(), group.up[&NodeId(2)].applied());
+    let (disks, log) = (blank(50), LedgerId([7; 16]));
+    let begin = |ledger| {
+        assert_eq!(ledger, LEDGER, "the name in all evidence stays");
+        NewLog::of_cluster(disks.ledger.clone(), log, &info(NodeId(1)))
+    };
+    let copied = refound::copy(&from, up_to, begin, |_| {}).unwrap().unwrap();
+    assert_eq!((copied.read.position, copied.epoch), (up_to, 1));
+    assert_eq!(copied.membership.unwrap().members().count(), 3);
+
+    let new = NewEpoch { epoch: 2, reason: EpochReason::Restored };
+    let mut again = Group { now: group.now, nonces: 100, ..Group::empty() };
+    again.disks.insert(NodeId(1), disks);
+    again.start(NodeId(1), Begin::Resume);
+    again.up.get_mut(&NodeId(1)).unwrap().begin_epoch(new);
+    let ballot = again.ballot(9, "sushi", key(9));
+    let early = again.cast(NodeId(1), ballot);
+    again.run(60);
+    let Some(Answer::Cast(receipt)) = again.answers.remove(&early) else { panic!("no receipt") };
+    assert_eq!(receipt.to_receipt().epoch, 2, "what came first waits for the epoch");
+    again.assert_equal(4);
+    let ticket = again.ticket();
+    again.give(NodeId(1), Input::Join(info(NodeId(2)), ticket));
+    again.run(10);
+    again.start(NodeId(2), Begin::Join(log));
+    again.run(200);
+    again.assert_equal(4);
+    for replica in again.up.values_mut() {
+        let identity = replica.identity();
+        assert_eq!((identity.ledger.0, identity.log.0, identity.epoch), (LEDGER.0, log.0, 2));
+        assert!(replica.is_registered());
+        replica.idle().unwrap();
+        replica.snapshot().unwrap();
+    }
+    // Started again, both find their caches in order, and no other epoch begins.
+    again.up.clear();
+    for id in [NodeId(1), NodeId(2)] {
+        let opened = Replica::open(&again.disks[&id], config(id, Begin::Resume), clock(again.now)).unwrap();
+        assert_eq!(opened.notes, Vec::<String>::new());
+        again.up.insert(id, opened.replica);
+        again.up.get_mut(&id).unwrap().begin_epoch(new);
+    }
+    again.run(200);
+    let ballot = again.ballot(10, "sushi", key(10));
+    again.cast(NodeId(2), ballot);
+    again.run(20);
+    again.assert_equal(5);
+    assert_eq!(again.up[&NodeId(1)].identity().epoch, 2);
+}
+
+#[test]
+fn what_a_newer_program_brings_waits_until_every_node_runs_it() {
+    const NEWER: &[(EntryKind, u32)] = &[(EntryKind(1), 1), (EntryKind(9), 2)];
+    let newer = |id, begin| {
+        let older = config(id, begin);
+        let core = CoreConfig { kinds: NEWER, ..older.core };
+        ReplicaConfig { core, info: NodeInfo { version: 2, ..info(id) }, ..older }
+    };
+    let mut group = Group::voting(3);
+    for (done, id) in (0..).zip([NodeId(3), NodeId(2), NodeId(1)]) {
+        let floor = group.up[&group.leader()].membership().floor();
+        assert_eq!(floor, 1, "one still runs the older program");
+        group.kill(id);
+        group.run(100);
+        let opened = Replica::open(&group.disks[&id], newer(id, Begin::Resume), clock(group.now)).unwrap();
+        group.up.insert(id, opened.replica);
+        group.run(150);
+        let ballot = group.ballot(done + 1, "pizza", key(done + 1));
+        let ticket = group.cast(id, ballot);
+        group.run(60);
+        let answer = group.answers.remove(&ticket);
+        assert!(matches!(answer, Some(Answer::Cast(_))), "{answer:?}");
+        group.assert_equal(u64::from(done) + 1);
+    }
+    let leader = group.leader();
+    assert_eq!(group.up[&leader].membership().floor(), 2, "all know what is new");
+    let ticket = group.ticket();
+    group.give(leader, Input::Join(info(NodeId(4)), ticket));
+    group.run(20);
+    let answer = group.answers.remove(&ticket);
+    assert!(matches!(answer, Some(Answer::NotChanged(ClusterError::Refused(_)))), "{answer:?}");
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub const OFFICER: &str = "officer-token-of-the-tests";
+/// What seals and opens the backups of tests that do not ask for a key of their own.
+pub const BACKUP_KEY: &str = "000g-40r4-0m30-e209-185g-r38e-1zkz-0nm0";
 /// Nothing here takes longer on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,7 +23,12 @@ pub fn now() -> Instant {
 
 /// The program with a clean environment.
 pub fn hustings() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hustings"));
+    program(Path::new(env!("CARGO_BIN_EXE_hustings")))
+}
+
+/// The same of another build.
+pub fn program(build: &Path) -> Command {
+    let mut command = Command::new(build);
     for (name, _) in std::env::vars() {
         if name.starts_with("HUSTINGS_") {
             command.env_remove(name);
@@ -84,7 +91,16 @@ impl Server {
 
     /// Starts on `listen` with changes to the command; returns when votes are taken.
     pub fn start_with(data: &Path, listen: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = hustings();
+        Self::start_build(hustings(), data, listen, change)
+    }
+
+    /// The same of the build that `command` names.
+    pub fn start_build(
+        mut command: Command,
+        data: &Path,
+        listen: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         command.args(["--json", "serve", "--listen", listen, "--data"]).arg(data);
         let log = data.with_extension("stderr");
         let stderr =
