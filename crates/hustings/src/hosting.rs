@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::addresses;
 use crate::clustering::{self, Lines};
-use crate::commands::backup::ledger_failure;
+use crate::commands::manifest::ledger_failure;
 use crate::config::{ClusterSettings, Config, LogForm};
 use crate::exit::{Exit, Failure};
 use crate::output::note;

@@ -796,7 +796,8 @@ impl<S: Storage, T> Replica<S, T> {
         }
     }
 
-    /// The first command of a new ledger; and a new officer token, where this node was started with another.
+    /// The first command of a new ledger; and a new officer token, where this node was started with another and is the
+    /// only one: as the first of a restored cluster. Among several it would be one word against the other.
     fn found(&mut self, clock: ClockReading, out: &mut Out<T>) {
         if self.core.has_work() {
             return;
@@ -808,7 +809,12 @@ impl<S: Storage, T> Replica<S, T> {
                 key: self.config.key.clone(),
                 officer: self.config.officer.clone().unwrap_or_else(|| self.config.founding_officer.clone()),
             },
-            Some(_) => return,
+            Some(facts) => match &self.config.officer {
+                Some(officer) if *officer != facts.officer && self.membership().members().count() == 1 => {
+                    OfficerCommand::OfficerToken { officer: officer.clone() }
+                }
+                _ => return,
+            },
         };
         let stamp = self.core.hlc().next(clock.now);
         self.core.step(Event::Order(stamp, Box::new(command)), &mut out.effects);

@@ -349,7 +349,7 @@ fn without_a_majority_nobody_knows_and_the_retry_ends_in_the_truth() {
     group.cut.insert(leader);
     let ballot = group.ballot(1, "pizza", key(1));
     let ticket = group.cast(leader, ballot);
-    group.run(60);
+    group.run(400);
     let answer = group.answers.remove(&ticket);
     assert!(matches!(answer, Some(Answer::Refused(SubmitError::NotKnownYet))), "{answer:?}");
     // Asked again elsewhere, with the same key and answers, and a nonce of that node.
@@ -479,8 +479,12 @@ fn a_cluster_made_of_anothers_log_begins_its_epoch_before_anything_else() {
 
     let new = NewEpoch { epoch: 2, reason: EpochReason::Restored };
     let mut again = Group { now: group.now, nonces: 100, ..Group::empty() };
+    let first = config(NodeId(1), Begin::Resume);
+    let officer = "11".repeat(32);
+    let engine = EngineConfig { officer: Some(officer.clone()), ..first.engine };
+    let opened = Replica::open(&disks, ReplicaConfig { engine, ..first }, clock(again.now)).unwrap();
     again.disks.insert(NodeId(1), disks);
-    again.start(NodeId(1), Begin::Resume);
+    again.up.insert(NodeId(1), opened.replica);
     again.up.get_mut(&NodeId(1)).unwrap().begin_epoch(new);
     let ballot = again.ballot(9, "sushi", key(9));
     let early = again.cast(NodeId(1), ballot);
@@ -498,6 +502,7 @@ fn a_cluster_made_of_anothers_log_begins_its_epoch_before_anything_else() {
         let identity = replica.identity();
         assert_eq!((identity.ledger.0, identity.log.0, identity.epoch), (LEDGER.0, log.0, 2));
         assert!(replica.is_registered());
+        assert_eq!(replica.core().state().ledger.as_ref().unwrap().officer, officer);
         replica.idle().unwrap();
         replica.snapshot().unwrap();
     }
@@ -522,8 +527,9 @@ fn what_a_newer_program_brings_waits_until_every_node_runs_it() {
     const NEWER: &[(EntryKind, u32)] = &[(EntryKind(1), 1), (EntryKind(9), 2)];
     let newer = |id, begin| {
         let older = config(id, begin);
-        let core = CoreConfig { kinds: NEWER, ..older.core };
-        ReplicaConfig { core, info: NodeInfo { version: 2, ..info(id) }, ..older }
+        let core = CoreConfig { kinds: NEWER, seed: id.0 + 100, ..older.core };
+        let engine = EngineConfig { seed: [id.0 as u8 + 100; 32], ..older.engine };
+        ReplicaConfig { engine, core, info: NodeInfo { version: 2, ..info(id) }, ..older }
     };
     let mut group = Group::voting(3);
     for (done, id) in (0..).zip([NodeId(3), NodeId(2), NodeId(1)]) {

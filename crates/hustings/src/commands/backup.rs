@@ -8,7 +8,7 @@
 //! into a log as a server alone has one. Which of the two a backup was made of makes no difference later.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -16,25 +16,23 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use cluster::{Membership, Seat};
 use election::definition::is_picture_path;
-use ledger::{FileStorage, Ledger, LedgerError, LogPoint, Recovery, Threads};
+use ledger::FileStorage;
 use node::cluster_shell::Place;
 use node::folder::DataFolder;
 use node::refound::{self, Copied, NewLog};
-use proof::{Hash, Sha256Stream};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::BackupArgs;
 use crate::clock;
+use crate::commands::manifest::{
+    Checked, MANIFEST, Manifest, OfCluster, OfMember, VERSION, check_ledger, digests, no_data_folder,
+};
 use crate::exit::{Exit, Failure};
 use crate::hosting::node_failure;
 use crate::output::{Form, Progress, note, thousands};
 use crate::sealing::{BACKUP_KEY_VARIABLE, BackupKey};
 
-const MANIFEST: &str = "backup.json";
-/// Version 1 held the keys as they are, and was of a server alone.
-const VERSION: u32 = 2;
 pub const LEDGER_FOLDER: &str = "ledger";
 /// Pictures of choices, each named by the hash of its bytes, so a copy beside a running server is whole or not there.
 pub const PICTURES_FOLDER: &str = "pictures";
@@ -53,58 +51,6 @@ const ATTEMPTS_MAX: u32 = 5;
 /// A server of a cluster writes down what is committed five times a second; one that is not running does not.
 const NOTE_WAIT: Duration = Duration::from_secs(10);
 const NOTE_OLD: Duration = Duration::from_secs(10);
-
-/// What a backup says of itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    pub hustings_backup: u32,
-    pub ledger: String,
-    pub epoch: u32,
-    /// Last entry in it, and the hash that covers all before.
-    pub position: u64,
-    pub hash: Hash,
-    pub made_at: String,
-    /// Name of the key that opens the sealed files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The cluster that it is of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<OfCluster>,
-    pub files: Vec<BackupFile>,
-}
-
-/// A cluster at the time of its backup, for people. Positions in the backup are others: see `position` above.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OfCluster {
-    pub name: String,
-    /// The cluster's own name in hex.
-    pub log: String,
-    /// The server that it was made on.
-    pub node: u64,
-    /// The last entry of the cluster's log that is in it: everything up to here was committed, and all of it is in.
-    pub position: u64,
-    pub members: Vec<OfMember>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OfMember {
-    pub node: u64,
-    /// `voter` or `learner`.
-    pub role: String,
-    pub address: String,
-    pub node_address: String,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackupFile {
-    pub name: String,
-    pub bytes: u64,
-    pub sha256: Hash,
-}
 
 pub fn run(args: BackupArgs, form: Form) -> Result<Exit> {
     if !args.data.join(LEDGER_FOLDER).is_dir() {
@@ -154,14 +100,6 @@ pub fn run(args: BackupArgs, form: Form) -> Result<Exit> {
     });
     note(format!("Make a server of it with: hustings restore {} --data NEW", args.out.display()));
     Ok(Exit::Ok)
-}
-
-pub fn no_data_folder(data: &Path) -> Failure {
-    Failure::usage(format!(
-        "`{}` is not the data folder of a server: there is no ledger in it",
-        data.display()
-    ))
-    .hint("Name the folder that `hustings serve --data DIR` uses.")
 }
 
 /// Copies all of `data` that counts into the empty folder `out`, checks it, and writes its manifest last.
@@ -277,51 +215,6 @@ fn wait_for_note(folder: &DataFolder, out: &Path) {
 
 pub fn storage(folder: &Path) -> Result<FileStorage> {
     FileStorage::new(folder).with_context(|| format!("cannot open `{}`", folder.display()))
-}
-
-/// A backup that was read from its first to its last byte.
-#[derive(Debug)]
-pub struct Checked {
-    pub ledger: [u8; 16],
-    pub epoch: u32,
-    pub last: LogPoint,
-    /// The unfinished batch at the end, where there is one.
-    pub cut: Option<String>,
-}
-
-impl Checked {
-    pub fn id(&self) -> String {
-        self.ledger.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// Reads a ledger folder as at a start, changing nothing.
-pub fn check_ledger(folder: &Path) -> Result<Checked> {
-    let storage = storage(folder)?;
-    let mut epoch = 0;
-    let mut progress = Progress::new("checking");
-    let recovery: Recovery = Ledger::check(&storage, Threads::Helpers, |entry| {
-        epoch = entry.header.epoch;
-        progress.at(entry.header.position.0, None, "entries");
-        Ok::<(), LedgerError>(())
-    })
-    .map_err(ledger_failure)?;
-    let cut = recovery.cut.map(|cut| cut.to_string());
-    Ok(Checked { ledger: recovery.ledger.0, epoch, last: recovery.last, cut })
-}
-
-/// The exit code of a ledger's error.
-pub fn ledger_failure(error: LedgerError) -> Failure {
-    let exit = match &error {
-        LedgerError::NoLedger { .. } | LedgerError::NewerFormat { .. } | LedgerError::ForeignFile { .. } => {
-            Exit::Usage
-        }
-        LedgerError::Locked(_) | LedgerError::Full { .. } => Exit::Unavailable,
-        LedgerError::Io { .. } | LedgerError::SyncFailed { .. } | LedgerError::Poisoned { .. } => Exit::Io,
-        _ => Exit::Damaged,
-    };
-    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(exit, format!("{error}{cause}"))
 }
 
 fn copy_ledger(from: &Path, to: &Path) -> Result<Checked> {
@@ -443,7 +336,7 @@ pub fn copy_pictures(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// The pictures in a folder, which need not be there; what is only being written has another name.
-fn picture_names(folder: &Path) -> Result<Vec<String>> {
+pub fn picture_names(folder: &Path) -> Result<Vec<String>> {
     let cannot = || format!("cannot read folder `{}`", folder.display());
     let mut names = Vec::new();
     if !folder.is_dir() {
@@ -456,89 +349,6 @@ fn picture_names(folder: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// Every file of a backup with its digest, sorted by name, the manifest left out.
-fn digests(backup: &Path) -> Result<Vec<BackupFile>> {
-    let mut names: Vec<String> =
-        KEY_FILES.iter().chain(&CONFIG_FILES).map(|name| (*name).to_owned()).collect();
-    names.extend(KEY_FILES.map(|name| format!("{name}{SEALED}")));
-    names.retain(|name| backup.join(name).is_file());
-    let segments = segment_names(&backup.join(LEDGER_FOLDER))?;
-    names.extend(segments.into_iter().map(|name| format!("{LEDGER_FOLDER}/{name}")));
-    let pictures = picture_names(&backup.join(PICTURES_FOLDER))?;
-    names.extend(pictures.into_iter().map(|name| format!("{PICTURES_FOLDER}/{name}")));
-    names.sort();
-    names.into_iter().map(|name| digest(backup, name)).collect()
-}
-
-fn digest(backup: &Path, name: String) -> Result<BackupFile> {
-    let path = backup.join(&name);
-    let cannot = || format!("cannot read `{}`", path.display());
-    let mut file = File::open(&path).with_context(cannot)?;
-    file.seek(SeekFrom::Start(0)).with_context(cannot)?;
-    let (mut hasher, mut bytes) = (Sha256Stream::new(), 0);
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).with_context(cannot)?;
-        if read == 0 {
-            return Ok(BackupFile { name, bytes, sha256: hasher.digest() });
-        }
-        hasher.update(&buffer[..read]);
-        bytes += read as u64;
-    }
-}
-
-/// Reads a backup from its first to its last byte: every file as its manifest says, the ledger whole.
-pub fn verify(backup: &Path) -> Result<Manifest> {
-    let path = backup.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(|error| {
-        Failure::usage(format!("`{}` is not a backup: cannot read {MANIFEST}: {error}", backup.display()))
-            .hint("A backup is a folder made by `hustings backup`.")
-    })?;
-    let manifest: Manifest = serde_json::from_str(&text)
-        .map_err(|error| Failure::new(Exit::Damaged, format!("`{}` is damaged: {error}", path.display())))?;
-    if !(1..=VERSION).contains(&manifest.hustings_backup) {
-        let sentence =
-            format!("this backup is of version {}, made by a newer program", manifest.hustings_backup);
-        return Err(Failure::usage(sentence).into());
-    }
-    let found = digests(backup)?;
-    for said in &manifest.files {
-        let name = &said.name;
-        match found.iter().find(|file| file.name == *name) {
-            None => {
-                return Err(
-                    Failure::new(Exit::Damaged, format!("`{name}` is missing from the backup")).into()
-                );
-            }
-            Some(file) if file.sha256 != said.sha256 || file.bytes != said.bytes => {
-                return Err(Failure::new(
-                    Exit::Damaged,
-                    format!("`{name}` is not as it was when the backup was made"),
-                )
-                .into());
-            }
-            Some(_) => {}
-        }
-    }
-    if let Some(extra) = found.iter().find(|file| manifest.files.iter().all(|said| said.name != file.name)) {
-        return Err(
-            Failure::new(Exit::Damaged, format!("`{}` does not belong to the backup", extra.name)).into()
-        );
-    }
-    let checked = check_ledger(&backup.join(LEDGER_FOLDER))?;
-    if checked.id() != manifest.ledger
-        || checked.last.position.0 != manifest.position
-        || checked.last.hash != manifest.hash
-    {
-        return Err(Failure::new(
-            Exit::Damaged,
-            "the ledger in the backup is not the one its manifest names",
-        )
-        .into());
-    }
-    Ok(manifest)
 }
 
 /// Makes a folder that must not hold anything yet; only its owner can look inside.
@@ -576,8 +386,9 @@ fn cannot_write(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::manifest::verify;
     use crate::commands::restore::{open_keys, unpack};
-    use ledger::{EntryKind, LedgerId, LedgerOptions, Log as _, NewEntry};
+    use ledger::{EntryKind, Ledger, LedgerId, LedgerOptions, Log as _, NewEntry};
 
     fn data_folder(folder: &Path, entries: u64) -> Ledger<FileStorage> {
         fs::write(folder.join("secret"), "00").expect("written");

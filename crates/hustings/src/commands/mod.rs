@@ -8,6 +8,7 @@ pub mod demo;
 pub mod demo_cluster;
 pub mod doctor;
 pub mod election;
+pub mod manifest;
 pub mod mirror;
 pub mod picture;
 pub mod poll;

@@ -17,9 +17,8 @@ use serde_json::json;
 
 use crate::cli::RecoverArgs;
 use crate::clustering::JOIN_KEY_FILE;
-use crate::commands::backup::{
-    LEDGER_FOLDER, SECRET_FILE, ledger_failure, new_folder, no_data_folder, read_if_there,
-};
+use crate::commands::backup::{LEDGER_FOLDER, SECRET_FILE, new_folder, read_if_there};
+use crate::commands::manifest::{ledger_failure, no_data_folder};
 use crate::commands::restore::{Founded, NewCluster, copy_rest, is_fresh, not_started_yet};
 use crate::exit::{Exit, Failure};
 use crate::hosting::node_failure;

@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 use crate::cli::RestoreArgs;
 use crate::clustering::JOIN_KEY_FILE;
 use crate::commands::backup::{
-    CONFIG_FILES, KEY_FILES, LEDGER_FOLDER, Manifest, PICTURES_FOLDER, SEALED, SECRET_FILE, check_ledger,
-    copy_if_there, copy_pictures, copy_segment, new_folder, read_if_there, segment_names, storage,
-    sync_folder, verify, write_new,
+    CONFIG_FILES, KEY_FILES, LEDGER_FOLDER, PICTURES_FOLDER, SEALED, SECRET_FILE, copy_if_there,
+    copy_pictures, copy_segment, new_folder, read_if_there, segment_names, storage, sync_folder, write_new,
 };
+use crate::commands::manifest::{Manifest, check_ledger, verify};
 use crate::exit::{Exit, Failure};
 use crate::hosting::node_failure;
 use crate::output::{Form, Progress, note, thousands};

@@ -15,7 +15,7 @@ use std::io::{BufWriter, Write as _};
 
 use crate::cli::MintArgs;
 use crate::clock;
-use crate::commands::backup::{ledger_failure, no_data_folder};
+use crate::commands::manifest::{ledger_failure, no_data_folder};
 use crate::exit::{Exit, Failure};
 use crate::hosting::node_failure;
 use crate::output::{Form, Progress};
