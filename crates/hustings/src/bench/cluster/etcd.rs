@@ -83,6 +83,10 @@ impl Etcd {
         self.clients.iter().position(leads).context("no etcd server leads")
     }
 
+    pub fn pid(&self, number: usize) -> Option<u32> {
+        self.members[number].running.as_ref().map(Running::pid)
+    }
+
     pub fn kill(&mut self, number: usize) {
         self.members[number].running = None;
     }

@@ -19,10 +19,12 @@ use super::{Context, clock, votes_of};
 mod etcd;
 mod gaps;
 mod group;
+mod slow;
 
 use etcd::{Etcd, Puts, PutsAgain};
 use gaps::{Asking, Moments, watch};
 use group::Group;
+use slow::{SlowDisk, WRITES_PER_SECOND};
 
 const NODES: usize = 3;
 /// Tokens for a second of single votes: more than two cores can use up.
@@ -66,7 +68,7 @@ pub fn run(context: &Context, args: &ClusterArgs) -> anyhow::Result<Report> {
     group.server(0).create_and_open(&votes::definition())?;
     group.wait_until_whole()?;
 
-    let tokens = TOKENS_PER_SECOND * secs * (rounds as u64 * 2 + 4) + 20_000 * (kills as u64 + 4);
+    let tokens = TOKENS_PER_SECOND * secs * (rounds as u64 * 2 + 6) + 20_000 * (kills as u64 + 4);
     let mut of_one = votes::mint(&one, TOKENS_PER_SECOND * 2 * secs * rounds as u64, args.connections)?;
     let mut minted = group.server(0).mint(votes::SLUG, tokens)?;
     let for_gaps = TokensByNumber::take(&mut minted, 20_000 * (kills as u64 + 4));
@@ -87,6 +89,7 @@ pub fn run(context: &Context, args: &ClusterArgs) -> anyhow::Result<Report> {
     one.stop()?;
 
     stopped_follower(&group, args, length, &mut of_group, &mut report)?;
+    slow_disk(context, &group, args, length, &mut of_group, etcd.as_ref().zip(puts.as_mut()), &mut report)?;
     transfers(&group, &for_gaps, kills, &mut report)?;
     killed_leaders(
         &mut group,
@@ -207,6 +210,49 @@ fn stopped_follower(
     report.figure("votes at two of three nodes, p99", before.p99, "ms");
     report.figure("the same, the third one stopped, p99", with_two.p99, "ms");
     report.aimed("p99, a follower stopped to all running", with_two.p99 / before.p99, "", Aim::AtMost(2.0));
+    Ok(())
+}
+
+/// One follower of each writes slowly: the other two are a majority.
+fn slow_disk(
+    context: &Context,
+    group: &Group,
+    args: &ClusterArgs,
+    length: Option<Duration>,
+    ballots: &mut Ballots,
+    etcd: Option<(&Etcd, &mut Puts)>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let slow = match SlowDisk::new(context.folder()) {
+        Ok(slow) => slow,
+        Err(error) => {
+            report.note(format!("no slow disk was tried: {error:#}"));
+            return Ok(());
+        }
+    };
+    report.method(format!("a slow disk: one follower may write {WRITES_PER_SECOND} times a second"));
+    let (leader, _) = group.leader()?;
+    let follower = (0..NODES).find(|place| *place != leader).expect("three nodes have followers");
+    let pid = group.server(follower).pid();
+    slow.take(pid)?;
+    let ours = round(&group.addresses(), args.connections, length, ballots);
+    slow.release(pid);
+    let ours = ours?;
+    group.wait_until_whole()?;
+    report.figure("votes, one slow disk", ours.per_second, "/s");
+    report.figure("votes, one slow disk, p99", ours.p99, "ms");
+    let Some((etcd, puts)) = etcd else { return Ok(()) };
+    let leader = etcd.leader()?;
+    let pid = (0..NODES).find(|place| *place != leader).and_then(|place| etcd.pid(place));
+    let pid = pid.context("etcd has a follower")?;
+    slow.take(pid)?;
+    let theirs = round(etcd.addresses(), args.connections, length, puts);
+    slow.release(pid);
+    let theirs = theirs?;
+    report.figure("etcd, puts, one slow disk", theirs.per_second, "/s");
+    report.figure("etcd, puts, one slow disk, p99", theirs.p99, "ms");
+    let ratio = ours.per_second / theirs.per_second;
+    report.aimed("votes to etcd's puts, one slow disk", ratio, "", Aim::AtLeast(2.0));
     Ok(())
 }
 
