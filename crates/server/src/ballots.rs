@@ -64,7 +64,7 @@ async fn cast<B: Body<Data = Bytes>>(app: &App, request: Request<B>) -> Result<C
     let (head, body) = request.into_parts();
     let slug = slug_of(&head.method, head.uri.path()).unwrap_or_default();
     refuse_query(head.uri.query())?;
-    let election = views::election(app, slug)?;
+    let election = views::election(app, slug).await?;
     let who = auth::caster(app, &head.headers, &election)?;
     let key = idempotency_key(&head.headers)?;
     wire::expect_json(&head.headers)?;

@@ -288,7 +288,7 @@ impl Source {
     fn find(app: &App, key: &FeedKey) -> Result<Self, Problem> {
         match key {
             FeedKey::Election(slug) => {
-                let election = views::election(app, slug.as_str())?;
+                let election = views::election_here(app, slug.as_str())?;
                 let view = election.watch();
                 Ok(Source::Election { election, view })
             }

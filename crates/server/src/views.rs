@@ -9,8 +9,20 @@ use node::{Acted, ElectionHandle, ElectionView, SubmitError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The election called `slug`.
-pub fn election(app: &App, slug: &str) -> Result<Arc<ElectionHandle>, Problem> {
+/// The election called `slug`. A server of a cluster that knows of none may be behind the others, after a start for
+/// instance: it says that there is none only once it knows all that was acknowledged anywhere before.
+pub async fn election(app: &App, slug: &str) -> Result<Arc<ElectionHandle>, Problem> {
+    if let Some(election) = app.node.election(slug) {
+        return Ok(election);
+    }
+    if app.node.cluster("").name.is_some() {
+        app.node.catch_up().await.map_err(|error| refusal(&error))?;
+    }
+    election_here(app, slug)
+}
+
+/// The election called `slug`, as far as this server knows.
+pub fn election_here(app: &App, slug: &str) -> Result<Arc<ElectionHandle>, Problem> {
     app.node.election(slug).ok_or_else(|| {
         let shown: String = slug.chars().take(60).collect();
         Problem::new(&problem::NO_SUCH_ELECTION, format!("there is no election `{shown}`"))

@@ -75,7 +75,7 @@ pub async fn cast(input: Input) -> Answer {
     input.accepts(&["application/x-ndjson"])?;
     input.no_query()?;
     let app = Arc::clone(&input.app);
-    let election = views::election(&app, input.param("slug"))?;
+    let election = views::election(&app, input.param("slug")).await?;
     if let auth::Caster::Voter(_) = auth::caster(&input.app, &input.headers, &election)? {
         let sentence = "many ballots at once need an officer's or a gateway's token";
         return Err(Problem::new(&problem::FORBIDDEN, sentence));

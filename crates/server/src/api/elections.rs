@@ -133,7 +133,7 @@ pub fn definition_problem(error: &DefinitionError) -> Problem {
 pub async fn show(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
-    let election = views::election(&input.app, input.param("slug"))?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let view = election.view();
     let definition: &serde_json::value::RawValue =
         serde_json::from_str(&election.definition_json).expect("the node keeps canonical JSON");
@@ -180,13 +180,13 @@ pub async fn publish(input: Input) -> Answer {
 }
 
 async fn plain_act(input: Input, request: fn(Slug) -> OfficerRequest) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let _: wire::NothingRequest = input.optional_json().await?;
     acted(&app, request(slug.clone()), Some(slug), StatusCode::OK).await
 }
 
 pub async fn cancel(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let body: wire::CancelRequest = input.optional_json().await?;
     let reason = body.reason.unwrap_or_default();
     if reason.chars().count() > election::definition::TITLE_CHARS_MAX {
@@ -196,7 +196,7 @@ pub async fn cancel(input: Input) -> Answer {
 }
 
 pub async fn extend(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let bytes_max = app.limits().body_bytes_max;
     let body: wire::ExtendRequest = input.json(bytes_max).await?;
     let closes_at = UnixMillis::parse_rfc3339(&body.closes_at).ok_or_else(|| {
@@ -206,7 +206,7 @@ pub async fn extend(input: Input) -> Answer {
 }
 
 pub async fn draw(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let bytes_max = app.limits().body_bytes_max;
     let body: wire::DrawRequest = input.json(bytes_max).await?;
     let seed = election::from_hex::<32>(&body.seed)
@@ -215,40 +215,48 @@ pub async fn draw(input: Input) -> Answer {
 }
 
 pub async fn rehearse(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let body: wire::RehearseRequest = input.optional_json().await?;
     let voters = body.voters.map(listed_voters).transpose()?.unwrap_or_default();
     acted(&app, OfficerRequest::Rehearse(slug, voters), None, StatusCode::CREATED).await
 }
 
 pub async fn repeat(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let body: wire::RepeatRequest = input.optional_json().await?;
     let voters = body.voters.map(listed_voters).transpose()?.unwrap_or_default();
     acted(&app, OfficerRequest::Repeat(slug, body.slug, voters), None, StatusCode::CREATED).await
 }
 
 pub async fn run_off(input: Input) -> Answer {
-    let (app, slug) = officers_election(&input)?;
+    let (app, slug) = officers_election(&input).await?;
     let body: wire::RepeatRequest = input.optional_json().await?;
     let voters = body.voters.map(listed_voters).transpose()?.unwrap_or_default();
     acted(&app, OfficerRequest::RunOff(slug, body.slug, voters), None, StatusCode::CREATED).await
 }
 
 /// The officer's credential first: whether an election exists is told to anybody, but acts are not.
-fn officers_election(input: &Input) -> Result<(Arc<App>, Slug), Problem> {
-    input.accepts_json()?;
-    input.no_query()?;
-    auth::officer(&input.app, &input.headers)?;
-    let election = views::election(&input.app, input.param("slug"))?;
-    Ok((Arc::clone(&input.app), election.slug.clone()))
+fn officers_election(
+    input: &Input,
+) -> impl Future<Output = Result<(Arc<App>, Slug), Problem>> + Send + use<> {
+    let checked = input
+        .accepts_json()
+        .and_then(|()| input.no_query())
+        .and_then(|()| auth::officer(&input.app, &input.headers));
+    let (app, slug) = (Arc::clone(&input.app), input.param("slug").to_owned());
+    // Without the request itself, whose body cannot be lent to another thread.
+    async move {
+        checked?;
+        let slug = views::election(&app, &slug).await?.slug.clone();
+        Ok((app, slug))
+    }
 }
 
 /// Does it, and answers with the election's figures as they are then.
 async fn acted(app: &App, request: OfficerRequest, slug: Option<Slug>, status: StatusCode) -> Answer {
     let acted = app.node.act(request).await.map_err(|error| views::refusal(&error))?;
     let slug = acted.slug.clone().or(slug).expect("an act on an election names it");
-    let election = views::election(app, slug.as_str())?;
+    let election = views::election(app, slug.as_str()).await?;
     let view = views::view_after(&election, &acted).await;
     let body = ResultsBody::new(&views::figures(&election, &view, Viewer::Officer));
     let mut response = json(status, &body);
@@ -263,7 +271,7 @@ async fn acted(app: &App, request: OfficerRequest, slug: Option<Slug>, status: S
 pub async fn sessions(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
-    let election = views::election(&input.app, input.param("slug"))?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let (app, address) = (Arc::clone(&input.app), input.caller.address);
     let body: wire::SessionRequest = input.optional_json().await?;
     let token = new_voter_token(&app, address, &election, body.voter.as_deref())?;
@@ -315,7 +323,7 @@ fn address_key(address: IpAddr) -> u64 {
 pub async fn own_ballot(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
-    let election = views::election(&input.app, input.param("slug"))?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let auth::Caster::Voter(shown) = auth::caster(&input.app, &input.headers, &election)? else {
         return Err(Problem::new(&problem::FORBIDDEN, "only a voter's own token shows a voter's ballot"));
     };
@@ -333,7 +341,7 @@ pub async fn own_ballot(input: Input) -> Answer {
 pub async fn results(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
-    let election = views::election(&input.app, input.param("slug"))?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let viewer = viewer(&input, &election)?;
     let view = election.view();
     Ok(json(StatusCode::OK, &ResultsBody::new(&views::figures(&election, &view, viewer))))
@@ -358,7 +366,7 @@ fn viewer(input: &Input, election: &ElectionHandle) -> Result<Viewer, Problem> {
 pub async fn events(input: Input) -> Answer {
     input.accepts(&["text/event-stream"])?;
     input.no_query()?;
-    let election = views::election(&input.app, input.param("slug"))?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let last = input.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     feed::follow(&input.app, feed::FeedKey::Election(election.slug.clone()), last)
 }

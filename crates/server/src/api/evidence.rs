@@ -48,14 +48,10 @@ async fn reading<T: Send + 'static>(
     }
 }
 
-fn election(input: &Input) -> Result<Arc<ElectionHandle>, Problem> {
-    views::election(&input.app, input.param("slug"))
-}
-
 pub async fn checkpoint(input: Input) -> Answer {
     input.accepts(&["text/plain"])?;
     input.no_query()?;
-    let election = election(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     match &election.view().checkpoint {
         Some(note) => Ok(typed(StatusCode::OK, "text/plain; charset=utf-8", note.to_string())),
         None => Err(read_problem(&ReadError::NotOpened)),
@@ -65,7 +61,7 @@ pub async fn checkpoint(input: Input) -> Answer {
 pub async fn proof(input: Input) -> Answer {
     input.accepts_json()?;
     input.no_query()?;
-    let (election, leaf) = (election(&input)?, input.number("index")?);
+    let (election, leaf) = (views::election(&input.app, input.param("slug")).await?, input.number("index")?);
     let view = reading(move || election.proof(leaf)).await?;
     let opening = view.opening.map(|bytes| match view.kind {
         LeafKind::Ballot => wire::OpeningBody::Ballot(BASE64URL_NOPAD.encode(&bytes)),
@@ -89,7 +85,7 @@ pub async fn consistency(input: Input) -> Answer {
         .number("from")?
         .ok_or_else(|| Problem::new(&problem::MALFORMED_QUERY, "say which size to begin at").at("from"))?;
     let to = query.number("to")?;
-    let election = election(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let size = to.unwrap_or(election.view().tree_size);
     let path = reading(move || election.consistency(from, Some(size))).await?;
     Ok(json(StatusCode::OK, &wire::ConsistencyBody { from, to: size, path }))
@@ -98,7 +94,7 @@ pub async fn consistency(input: Input) -> Answer {
 pub async fn tile(input: Input) -> Answer {
     input.accepts(&["application/octet-stream"])?;
     input.no_query()?;
-    let election = election(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     let level = u8::try_from(input.number("level")?).map_err(|_| read_problem(&ReadError::NoSuchTile))?;
     let index = input.number("index")?;
     let width = match input.param("width") {
@@ -137,7 +133,7 @@ fn expect_visible(input: &Input, election: &ElectionHandle) -> Result<(), Proble
 pub async fn record(input: Input) -> Answer {
     input.accepts(&["application/x-ndjson"])?;
     input.no_query()?;
-    let election = election(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await?;
     expect_visible(&input, &election)?;
     let permit = Arc::clone(&input.app.record_downloads).try_acquire_owned().map_err(|_| {
         Problem::new(&problem::OVERLOADED, "as many records are being downloaded as this server allows")

@@ -52,7 +52,7 @@ pub async fn add_election(input: Input) -> Answer {
 }
 
 pub async fn remove_election(input: Input) -> Answer {
-    let slug = views::election(&input.app, input.param("slug")).map(|election| election.slug.clone());
+    let slug = views::election(&input.app, input.param("slug")).await.map(|election| election.slug.clone());
     act(input, |code| Ok(OfficerRequest::RemoveFromRoom { code, slug: slug? })).await
 }
 

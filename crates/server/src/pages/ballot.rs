@@ -112,7 +112,7 @@ pub fn may_vote_again(definition: &Definition, ballots: usize) -> bool {
 
 pub async fn ballot(input: Input) -> Page {
     let query = input.query(&["again", "change"]).or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let session = Session::of(&input)?;
     let (shown, view) = (shown_voter(&input, &session, &election), election.view());
     let cast = match &shown {
@@ -144,7 +144,7 @@ pub async fn ballot(input: Input) -> Page {
 
 /// Addresses of the voter's way that take forms only: a reload, or a link to them, begins at the ballot.
 pub async fn begin_again(input: Input) -> Page {
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     Ok(see_other(&format!("/e/{}", election.slug)))
 }
 

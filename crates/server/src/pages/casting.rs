@@ -66,7 +66,7 @@ struct Step {
 impl Step {
     async fn of(input: Input) -> Result<Step, Refusal> {
         input.no_query().or_page(&input)?;
-        let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+        let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
         let session = Session::of(&input)?;
         let (input, form) = input.with_form().await?;
         if !input.is_own_page() {
@@ -259,7 +259,7 @@ pub async fn review(input: Input) -> Page {
 /// Shows the answers once more, or what is wrong with them.
 pub async fn show_review(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let session = Session::of(&input)?;
     let Some(draft) = Draft::of(&input, &election, &session) else {
         return Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), session.cookie));

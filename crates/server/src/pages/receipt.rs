@@ -57,7 +57,7 @@ struct Next {
 
 pub async fn receipt(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let session = Session::of(&input)?;
     let Some((newest, count)) = newest_receipt(&input, &session, &election)? else {
         return Ok(with_cookie(see_other(&format!("/e/{}", election.slug)), session.cookie));
@@ -154,7 +154,7 @@ fn next_in_room(
 /// The receipt as a file, to the browser that cast it.
 pub async fn download(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let session = Session::of(&input)?;
     let Some((newest, _)) = newest_receipt(&input, &session, &election)? else {
         return Ok(see_other(&format!("/e/{}", election.slug)));

@@ -99,7 +99,7 @@ fn check(t: Texts, holds: bool, id: &str, meaning: &str) -> Check {
 /// The record, with the ballot that a link names. Counts nothing.
 pub async fn record(input: Input) -> Page {
     let query = input.query(&["tracker"]).or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let typed: String = query.get("tracker").unwrap_or_default().chars().take(TYPED_CHARS_MAX).collect();
     let finding = match typed.trim() {
         "" => None,
@@ -111,7 +111,7 @@ pub async fn record(input: Input) -> Page {
 /// Checks a code, or a receipt that was uploaded or pasted. Changes nothing but how many were checked.
 pub async fn check_receipt(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let content_type = input.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_owned();
     let bytes_max = input.app.limits().body_bytes_max;

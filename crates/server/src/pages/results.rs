@@ -50,7 +50,7 @@ struct Round {
 
 pub async fn results(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let (t, view) = (input.texts(), election.view());
     let definition = &election.definition;
     let mut viewer = Viewer::Public;

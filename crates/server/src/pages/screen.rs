@@ -400,7 +400,7 @@ pub async fn embed_room(input: Input) -> Page {
 pub async fn embed_election(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     check_embedding(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let embed = EmbedPage {
         shell: Shell::of(&input),
         events: super::ballot::events_of(election.slug.as_str()),

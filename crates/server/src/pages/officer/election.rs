@@ -69,7 +69,7 @@ pub struct Act {
 pub async fn show(input: Input) -> Page {
     input.no_query().or_page(&input)?;
     let Some(officer) = Officer::of(&input) else { return login(&input, None, "") };
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let view = election.view();
     Ok(election_page(&input, &officer, &election, &view, None))
 }
@@ -219,7 +219,7 @@ pub enum Outcome {
 /// One of [`acts`], done.
 pub async fn act(input: Input) -> Page {
     input.no_query().or_page(&input)?;
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let name = input.param("act").to_owned();
     let (input, officer, form) = Officer::posting(input).await?;
     match perform(&input.app, input.texts(), &election, &name, &form).await {

@@ -20,7 +20,7 @@ pub async fn results(input: Input) -> Page {
     if Officer::of(&input).is_none() {
         return login(&input, None, "");
     }
-    let election = views::election(&input.app, input.param("slug")).or_page(&input)?;
+    let election = views::election(&input.app, input.param("slug")).await.or_page(&input)?;
     let slug = election.slug.to_string();
     if input.uri.path().ends_with(".json") {
         let view = election.view();
