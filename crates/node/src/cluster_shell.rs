@@ -270,9 +270,9 @@ impl Steward {
     }
 
     /// The cluster before the first turn: its members, as far as the log tells.
-    pub fn first_look<T>(replica: &Replica<FileStorage, T>, now: UnixMillis) -> ClusterView {
+    pub fn first_look<T>(&self, replica: &Replica<FileStorage, T>, now: UnixMillis) -> ClusterView {
         ClusterView {
-            name: None,
+            name: Some(self.name.clone()),
             cluster: replica.identity().log.to_string(),
             this: replica.status().id.0,
             leader: None,

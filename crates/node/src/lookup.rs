@@ -32,6 +32,10 @@ pub fn resolve(
     now: UnixMillis,
 ) -> Result<CastReceipt, SubmitError> {
     let unreadable = |error: ReadError| {
+        if let ReadError::NoSuchLeaf { .. } = error {
+            // It counts, and the caches stay behind for now: a full disk. Here, later, or elsewhere it is found.
+            return SubmitError::NotKnownYet;
+        }
         tracing::error!(error = &error as &dyn std::error::Error, "a voter's entry cannot be read");
         SubmitError::Unreadable
     };

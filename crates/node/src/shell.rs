@@ -464,7 +464,7 @@ impl Writer {
     /// Before the first turn, so that there is always something to see.
     fn look_at_cluster_first(&self) {
         if let Keeper::Among(member) = &self.keeper {
-            let view = Steward::first_look(&member.replica, self.shared.now());
+            let view = member.steward.first_look(&member.replica, self.shared.now());
             self.shared.cluster.store(Some(Arc::new(view)));
         }
     }
