@@ -28,6 +28,10 @@ pub enum Need {
     Mounting,
     /// `ip`, and the right to make network namespaces, in a user namespace if need be.
     Networks,
+    /// `nft`, which drops packets between machines of a test.
+    Nftables,
+    /// A library that sets the clock of one process wrong.
+    Faketime,
     Nightly,
     CargoFuzz,
 }
@@ -91,6 +95,8 @@ impl Need {
             Need::Linux => "Linux",
             Need::Mounting => "root or user namespaces (to mount a small file system)",
             Need::Networks => "iproute2 and network namespaces",
+            Need::Nftables => "nftables",
+            Need::Faketime => "libfaketime",
             Need::Nightly => "Rust nightly",
             Need::CargoFuzz => "cargo-fuzz",
         }
@@ -113,6 +119,8 @@ impl Need {
             Need::Linux => cfg!(target_os = "linux"),
             Need::Mounting => can_mount(),
             Need::Networks => can_network(),
+            Need::Nftables => succeeds("nft", &["--version"]),
+            Need::Faketime => has_faketime(),
             Need::Nightly => succeeds("cargo", &["+nightly", "--version"]),
             Need::CargoFuzz => succeeds("cargo", &["fuzz", "--version"]),
         }
@@ -127,6 +135,8 @@ impl Need {
             Need::Python => &["python3"],
             Need::PythonVenv => &["python3-venv"],
             Need::Networks => &["iproute2"],
+            Need::Nftables => &["nftables"],
+            Need::Faketime => &["libfaketime"],
             _ => &[],
         }
     }
@@ -269,6 +279,12 @@ pub fn in_own_network(program: &str, arguments: &[&str]) -> Command {
 fn can_network() -> bool {
     let mut trial = in_own_network("ip", &["netns", "add", "trial"]);
     trial.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Debian keeps it in a folder of the processor's name.
+fn has_faketime() -> bool {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders.into_iter().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").exists())
 }
 
 fn is_root() -> bool {

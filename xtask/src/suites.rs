@@ -110,6 +110,20 @@ pub const SUITES: &[Suite] = &[
         steps: faults,
     },
     Suite {
+        name: "cluster",
+        about: "real servers in network namespaces, under load and faults, 2 minutes (10 with --full): every answer holds",
+        needs: &[
+            Need::CCompiler,
+            Need::Linux,
+            Need::Mounting,
+            Need::Networks,
+            Need::Nftables,
+            Need::Faketime,
+        ],
+        only_full: false,
+        steps: in_namespaces,
+    },
+    Suite {
         name: "mutations",
         about: "each safety rule switched off in turn: the suite must notice",
         needs: &[Need::CCompiler],
@@ -140,9 +154,11 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// Test files that `cargo test` runs in little or not at all; their suites run them in earnest.
-const SUITES_OF_THEIR_OWN: &[&str] = &["tests/kills.rs", "tests/faults.rs"];
+const SUITES_OF_THEIR_OWN: &[&str] = &["tests/kills.rs", "tests/faults.rs", "tests/cluster/main.rs"];
 const KILLS: &str = "10";
 const KILLS_FULL: &str = "200";
+/// How long there are faults; the variable of this name overrides it.
+const CLUSTER_SECONDS: (&str, &str, &str) = ("HUSTINGS_CLUSTER_SECONDS", "120", "600");
 const FUZZ_SECONDS_PER_TARGET: &str = "60";
 
 /// The program under test: built without optimisation for every day, as released with `--full`.
@@ -264,6 +280,21 @@ fn faults(place: &Place) -> Vec<Step> {
     command.args(["test", "--package", "hustings", "--test", "faults"]).current_dir(&place.root);
     command.env("HUSTINGS_FAULTS", "1");
     vec![Step { command, reader: Reader::Cargo }]
+}
+
+fn in_namespaces(place: &Place) -> Vec<Step> {
+    let test = ["test", "--package", "hustings", "--test", "cluster"];
+    let mut build = cargo(place, &test);
+    build.arg("--no-run");
+    // The network it runs in has no way to a registry.
+    let run = [&test[..], &["--offline", "--", "--test-threads=1", "--nocapture"]].concat();
+    let mut command = in_own_network("cargo", &run);
+    command.current_dir(&place.root);
+    let (variable, daily, full) = CLUSTER_SECONDS;
+    if std::env::var_os(variable).is_none() {
+        command.env(variable, if place.full { full } else { daily });
+    }
+    vec![Step { command: build, reader: Reader::Prepares }, Step { command, reader: Reader::Cargo }]
 }
 
 fn mutations(place: &Place) -> Vec<Step> {
