@@ -34,7 +34,12 @@ pub enum Need {
     Faketime,
     Nightly,
     CargoFuzz,
+    /// The first version that had clusters, in the repository's history: not in a shallow clone.
+    History,
 }
+
+/// The first version that had clusters; every later one has to work beside it while a cluster is upgraded.
+pub const FIRST_CLUSTER_COMMIT: &str = "a299844f39bb400b10992df898664e2e53164936";
 
 /// Arguments of `unshare` that let anybody mount what only their own processes see.
 const NAMESPACE: [&str; 3] = ["--user", "--map-root-user", "--mount"];
@@ -99,6 +104,7 @@ impl Need {
             Need::Faketime => "libfaketime",
             Need::Nightly => "Rust nightly",
             Need::CargoFuzz => "cargo-fuzz",
+            Need::History => "the repository's history (a shallow clone lacks it)",
         }
     }
 
@@ -123,6 +129,13 @@ impl Need {
             Need::Faketime => has_faketime(),
             Need::Nightly => succeeds("cargo", &["+nightly", "--version"]),
             Need::CargoFuzz => succeeds("cargo", &["fuzz", "--version"]),
+            Need::History => {
+                let root = place.root.to_string_lossy();
+                succeeds(
+                    "git",
+                    &["-C", &root, "cat-file", "-e", &format!("{FIRST_CLUSTER_COMMIT}^{{commit}}")],
+                )
+            }
         }
     }
 

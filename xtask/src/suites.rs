@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::counts::{self, Counts};
-use crate::needs::{Need, Place, able_to_mount, chromium, in_own_network};
+use crate::needs::{FIRST_CLUSTER_COMMIT, Need, Place, able_to_mount, chromium, in_own_network};
 
 /// A named part of the whole test run.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ pub const SUITES: &[Suite] = &[
     Suite {
         name: "upgrade",
         about: "a cluster of three upgraded one by one, from the first version that had clusters, while votes go on",
-        needs: &[Need::CCompiler],
+        needs: &[Need::CCompiler, Need::History],
         only_full: true,
         steps: upgrade,
     },
@@ -251,28 +251,23 @@ fn kill_loop(place: &Place) -> Vec<Step> {
     vec![Step { command, reader: Reader::Cargo }]
 }
 
-/// The first version that had clusters; every later one has to work beside it while a cluster is upgraded. A clone
-/// without history does not hold it, and the suite fails there saying so.
-const FIRST_CLUSTER_COMMIT: &str = "a299844f39bb400b10992df898664e2e53164936";
-
 fn upgrade(place: &Place) -> Vec<Step> {
     let first = place.target.join("upgrade-from");
-    let mut fetch = Command::new("sh");
-    fetch.current_dir(&place.root).arg("-c").arg(
-        "git cat-file -e \"$1^{commit}\" || { echo \"a shallow clone: commit $1 is not in it\" >&2; exit 1; }
-         test -e \"$2/source/.git\" || git worktree add --force --detach \"$2/source\" \"$1\"",
-    );
-    fetch.arg("upgrade").arg(FIRST_CLUSTER_COMMIT).arg(&first);
+    let source = first.join("source");
+    let mut fetch = Command::new("git");
+    // Forced: the folder may be registered and gone.
+    fetch.args(["worktree", "add", "--force", "--detach"]).arg(&source).arg(FIRST_CLUSTER_COMMIT);
+    fetch.current_dir(&place.root);
+    let is_there = source.join("Cargo.toml").exists();
     let mut old = Command::new("cargo");
     old.args(["build", "--package", "hustings", "--target-dir"]).arg(first.join("target"));
-    old.arg("--manifest-path").arg(first.join("source/Cargo.toml")).current_dir(&place.root);
+    old.arg("--manifest-path").arg(source.join("Cargo.toml")).current_dir(&place.root);
     let mut test = cargo(place, &["test", "--package", "hustings", "--test", "recovery", "--", "--ignored"]);
     test.env("HUSTINGS_UPGRADE_FROM", first.join("target/debug/hustings"));
-    vec![
-        Step { command: fetch, reader: Reader::Prepares },
-        Step { command: old, reader: Reader::Prepares },
-        Step { command: test, reader: Reader::Cargo },
-    ]
+    let fetch = (!is_there).then_some(Step { command: fetch, reader: Reader::Prepares });
+    let steps =
+        [Step { command: old, reader: Reader::Prepares }, Step { command: test, reader: Reader::Cargo }];
+    fetch.into_iter().chain(steps).collect()
 }
 
 fn faults(place: &Place) -> Vec<Step> {
