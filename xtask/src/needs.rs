@@ -39,7 +39,7 @@ pub enum Need {
 }
 
 /// The first version that had clusters; every later one has to work beside it while a cluster is upgraded.
-pub const FIRST_CLUSTER_COMMIT: &str = "a299844f39bb400b10992df898664e2e53164936";
+pub const FIRST_CLUSTER_COMMIT: &str = "de7e8fe201788334c19c951195301b7b25ce1ce4";
 
 /// Arguments of `unshare` that let anybody mount what only their own processes see.
 const NAMESPACE: [&str; 3] = ["--user", "--map-root-user", "--mount"];

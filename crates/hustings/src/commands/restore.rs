@@ -81,6 +81,12 @@ pub fn run(args: RestoreArgs, form: Form) -> Result<Exit> {
         value["epoch"] = json!(epoch);
         text += &format!("{shown}: restored, epoch {epoch} begins\n");
         note("Ballots taken after the backup was made are not in it; the new epoch shows that to everybody.");
+        if CONFIG_FILES.iter().any(|file| data.join(file).exists()) {
+            note(format!(
+                "Look at the settings that came along: {shown}/{} (addresses, cluster).",
+                CONFIG_FILES[0]
+            ));
+        }
         match &name {
             None => note(format!("Start it with: hustings serve --data {shown}")),
             Some(name) => {
