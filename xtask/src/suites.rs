@@ -252,7 +252,7 @@ fn kill_loop(place: &Place) -> Vec<Step> {
 }
 
 fn upgrade(place: &Place) -> Vec<Step> {
-    let first = place.target.join("upgrade-from");
+    let first = place.target.join(format!("upgrade-from-{}", &FIRST_CLUSTER_COMMIT[..8]));
     let source = first.join("source");
     let mut fetch = Command::new("git");
     // Forced: the folder may be registered and gone.
