@@ -78,7 +78,8 @@ fn through_faults(name: &str, servers: usize, seed: u64, duration: Duration) {
         let officer = scope.spawn(move || officer.run());
         let voters: Vec<_> = (0..servers * CLIENTS_PER_SERVER)
             .map(|number| {
-                let client = Client::new(stage, number % servers, seed ^ (100 + number as u64));
+                let client =
+                    Client::new(stage, number % servers, number < servers, seed ^ (100 + number as u64));
                 scope.spawn(move || client.run())
             })
             .collect();

@@ -129,13 +129,15 @@ pub struct Client<'a> {
     random: Random,
     /// The server it goes to first.
     home: usize,
+    /// Whether it always does: what a fault elsewhere costs these is the fault's, not their own patience.
+    stays: bool,
     pub casts: Vec<Cast>,
 }
 
 impl<'a> Client<'a> {
-    pub fn new(stage: &'a Stage, home: usize, seed: u64) -> Self {
+    pub fn new(stage: &'a Stage, home: usize, stays: bool, seed: u64) -> Self {
         let agent = client(CLIENT_TIMEOUT);
-        Self { stage, agent, random: Random::new(seed), home, casts: Vec::new() }
+        Self { stage, agent, random: Random::new(seed), home, stays, casts: Vec::new() }
     }
 
     /// Votes for one voter after another until all is over; each ballot is followed up until its answer is final.
@@ -226,7 +228,7 @@ impl<'a> Client<'a> {
 
     fn first_place(&mut self) -> usize {
         match self.random.below(4) {
-            0 => self.random.below(self.stage.bases.len() as u64) as usize,
+            0 if !self.stays => self.random.below(self.stage.bases.len() as u64) as usize,
             _ => self.home,
         }
     }
