@@ -321,6 +321,13 @@ pub fn kept_place(data: &Path, settings: &ClusterSettings) -> Result<Option<Plac
     crate::commands::recover::refuse_recovered(&place, data)?;
     // What a node acknowledged under its number must be on its disk; without that it begins anew, under another one.
     let is_blank = place.begun && !folder.has_ledger();
+    if is_blank && !place.others {
+        let sentence =
+            format!("the ledger of `{}` is gone, and no other server of the cluster has it", data.display());
+        return Err(Failure::new(Exit::Damaged, sentence)
+            .hint("Bring its files back, or begin a new cluster from a backup: `hustings restore --cluster`.")
+            .into());
+    }
     if place.left || is_blank {
         let why = if place.left { "had left the cluster" } else { "has lost its ledger" };
         Place::give_up(&folder).map_err(crate::hosting::node_failure)?;

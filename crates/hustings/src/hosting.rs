@@ -180,7 +180,7 @@ pub fn host_in_cluster(
         Ok(Node::start_in_cluster(site.node_config(officer_token.clone()), cluster)?)
     };
     let started = match begin(kept, &lines) {
-        Err(error) if error.downcast_ref::<NodeError>().is_some_and(NodeError::is_damage) => {
+        Err(error) if can_be_fetched(data)? && error.downcast_ref().is_some_and(NodeError::is_damage) => {
             let suffix = Place::give_up(&DataFolder::new(data)).map_err(node_failure)?;
             note(format!(
                 "This server's ledger is damaged: {error}. It is kept beside as *{suffix}; the server joins anew, under \
@@ -200,6 +200,11 @@ pub fn host_in_cluster(
     site.server_config.picture_source = Some(lines.pictures(&started.handle));
     let node_address = lines.network.config().advertised.clone();
     site.serve(listener, started, Some(InCluster { _lines: lines, name, node, node_address, new_join_key }))
+}
+
+/// Whether other servers of the cluster have what this one has lost. One alone keeps its damaged ledger where it is.
+fn can_be_fetched(data: &std::path::Path) -> Result<bool> {
+    Ok(Place::read(&DataFolder::new(data)).map_err(node_failure)?.is_some_and(|place| place.others))
 }
 
 /// What is known before the node runs.

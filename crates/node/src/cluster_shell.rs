@@ -93,6 +93,9 @@ pub struct Place {
     /// Whether the node has left: it comes back under another number.
     #[serde(default)]
     pub left: bool,
+    /// Whether there are other members, from whom a lost log can be fetched.
+    #[serde(default)]
+    pub others: bool,
     /// Begun by this node as soon as it leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_epoch: Option<NewEpoch>,
@@ -106,7 +109,16 @@ impl Place {
     pub fn new(name: String, ledger: LedgerId, node: NodeId) -> Self {
         let ledger = election::hex(&ledger.0);
         let (new_epoch, recovered_into) = (None, None);
-        Place { name, ledger, node: node.0, begun: false, left: false, new_epoch, recovered_into }
+        let (begun, left, others) = (false, false, false);
+        Place { name, ledger, node: node.0, begun, left, others, new_epoch, recovered_into }
+    }
+
+    /// Writes down whether there are other members.
+    pub fn note_others(folder: &DataFolder, others: bool) -> Result<(), NodeError> {
+        match Self::read(folder)? {
+            Some(place) if place.others != others => Place { others, ..place }.write(folder),
+            _ => Ok(()),
+        }
     }
 
     /// `None` where the folder holds none.

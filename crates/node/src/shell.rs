@@ -373,7 +373,8 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&shared));
         publisher.publish_all(&mut keeper)?;
-        let writer = Writer { shared: Arc::clone(&shared), keeper, publisher, is_unnoted: false };
+        let writer =
+            Writer { shared: Arc::clone(&shared), has_others: None, keeper, publisher, is_unnoted: false };
         writer.look_at_cluster_first();
         let thread = std::thread::Builder::new().name("writer".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(NodeError::Thread)?;
@@ -413,6 +414,8 @@ struct Writer {
     shared: Arc<Shared>,
     keeper: Keeper<Ticket>,
     publisher: Publisher,
+    /// Whether the place on disk says that there are other members.
+    has_others: Option<bool>,
     /// That it could not be written down what is committed was said already.
     is_unnoted: bool,
 }
@@ -489,6 +492,14 @@ impl Writer {
             }
             member.steward.note_clock(clock.offset());
             drop(clock);
+            let others = view.nodes.len() > 1;
+            // A node that has only just joined knows nobody yet, and has others all the same.
+            if !view.nodes.is_empty() && self.has_others != Some(others) {
+                self.has_others = Some(others);
+                if let Err(error) = Place::note_others(&self.shared.folder, others) {
+                    tracing::warn!(%error, "who else belongs is not written down");
+                }
+            }
             self.shared.cluster.store(Some(view));
             self.note_committed();
         }
