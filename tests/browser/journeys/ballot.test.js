@@ -445,7 +445,7 @@ for (const [name, options] of [["phone", { viewport: PHONE, locale: "ar" }], ["d
 
 scene("pictures of choices, and what is printed", async (test) => {
   const server = await startServer(test);
-  const file = path.join(await folder(test), "ann.png");
+  const file = path.join(await folder(), "ann.png");
   await writeFile(file, PNG);
   const added = await run("picture", "add", file, "--server", server.base, "--json");
   assert.equal(added.code, 0, added.stderr);

@@ -224,7 +224,7 @@ scene("the help stays open while newer pages come in", async (test) => {
 });
 
 scene("wall and phone outlive a restart of the server in mid-vote", async (test) => {
-  const data = path.join(await folder(test), "data");
+  const data = path.join(await folder(), "data");
   const first = await serveAt(test, data, "127.0.0.1:0");
   const address = new URL(first.base).host;
   await first.post("/elections", { slug: "tea", title: "More tea?", results: "live", contest: [{ id: "q", title: "More tea?", choices: ["Yes", "No"] }] });

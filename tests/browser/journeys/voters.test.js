@@ -44,7 +44,7 @@ scene("three voters in a room", async (test) => {
   const phoneWithoutScript = await device(browser, test, { script: false });
   const phone = await device(browser, test);
   const desktop = await device(browser, test, { viewport: DESKTOP });
-  const receipts = await folder(test);
+  const receipts = await folder();
   const step = journey(test);
 
   await step("the projector shows where to join", async () => {

@@ -30,7 +30,7 @@ function layCable() {
 /** Chromium as a program of the other host. */
 async function browserOfPhone(test) {
   const chromium = process.env.HUSTINGS_CHROMIUM ?? "/usr/bin/chromium";
-  const program = path.join(await folder(test), "chromium-on-the-phone");
+  const program = path.join(await folder(), "chromium-on-the-phone");
   await writeFile(program, `#!/bin/sh\nexec ip netns exec phone "${chromium}" "$@"\n`);
   await chmod(program, 0o755);
   return openBrowser(test, program);

@@ -12,7 +12,7 @@ export async function startCluster(test, { publicUrl } = {}) {
   const places = [];
   for (const host of HOSTS) places.push({ host, voters: await freePort(host), nodes: await freePort(host) });
   const seeds = places.map(({ host, nodes }) => `${host}:${nodes}`).join(",");
-  const root = await folder(test);
+  const root = await folder();
   const servers = [];
   const start = (index, more) => {
     const { host, voters, nodes } = places[index];

@@ -1,6 +1,7 @@
 // Starts the program under test and ends it again; talks to its command line and its interface.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,11 +13,13 @@ const STOP_MS = 15_000;
 const ADDRESS = /http:\/\/\d+\.\d+\.\d+\.\d+:\d+/;
 export const OFFICER_TOKEN = "an-officer-token-for-the-tests-only";
 
-/** A fresh folder that is removed when the test ends. */
-export async function folder(test) {
-  const made = await mkdtemp(path.join(tmpdir(), "hustings-browser-"));
-  test.after(() => rm(made, { recursive: true, force: true }));
-  return made;
+const folders = [];
+process.on("exit", () => folders.forEach((made) => rmSync(made, { recursive: true, force: true, maxRetries: 5 })));
+
+/** A fresh folder, removed when all tests of the file have ended and nobody writes to it any more. */
+export async function folder() {
+  folders.push(await mkdtemp(path.join(tmpdir(), "hustings-browser-")));
+  return folders.at(-1);
 }
 
 /** Runs a command to its end: `{ code, stdout, stderr }`. */
@@ -33,14 +36,14 @@ export function run(...args) {
 
 /** Starts `hustings demo` on a free port; ends it with the test. */
 export async function startDemo(test, ...args) {
-  const data = path.join(await folder(test), "data");
+  const data = path.join(await folder(), "data");
   const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
   return start(test, ["demo", ...listen, "--data", data, ...args]);
 }
 
 /** Starts `hustings serve` on a free port; ends it with the test. */
 export async function startServer(test, ...args) {
-  const data = path.join(await folder(test), "data");
+  const data = path.join(await folder(), "data");
   return start(test, ["serve", "--listen", "127.0.0.1:0", "--data", data, ...args]);
 }
 
