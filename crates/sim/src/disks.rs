@@ -61,6 +61,14 @@ impl Machine {
         self.all().for_each(|disk| disk.set_space(bytes));
     }
 
+    /// Takes back what was to happen at a later operation.
+    pub fn disarm(&self) {
+        for disk in self.all() {
+            disk.crash_at_operation(u64::MAX);
+            disk.fail_sync(u64::MAX / 2);
+        }
+    }
+
     pub fn change_caches(&self, random: &mut Random, fate: CacheFate) {
         match fate {
             CacheFate::Kept => {}

@@ -21,6 +21,7 @@ impl ClusterSim {
             place.back_at = place.back_at.min(self.step);
             (place.paused_until, place.slow_until, place.full_until) = (0, 0, 0);
             place.machine.set_space(None);
+            place.machine.disarm();
             place.clock.heal();
             place.clock.confirm();
         }
