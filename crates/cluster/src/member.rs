@@ -228,7 +228,7 @@ impl<S: Storage> Member<S> {
         }
         while let Some(mut work) = self.core.work()? {
             if is_off(Mutation::SyncBeforeAnswer) {
-                out.messages.append(&mut work.after_sync);
+                work.after_sync.drain(..).for_each(&mut *post);
             }
             self.unsaved = work.hard_state.or(self.unsaved);
             self.save_vote()?;

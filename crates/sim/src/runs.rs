@@ -2,12 +2,12 @@
 
 use crate::broken::Broken;
 
-/// The seeds of a test: `0..count`, or as many as `SIM_SEEDS` says, or the one of `SIM_SEED` alone.
+/// The seeds of a test: `1..=count`, or as many as `SIM_SEEDS` says, from `SIM_FIRST` on, or the one of `SIM_SEED` alone.
 pub fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.trim().parse::<u64>().ok());
     let all = match number("SIM_SEED") {
         Some(seed) => seed..=seed,
-        None => 1..=number("SIM_SEEDS").unwrap_or(count),
+        None => number("SIM_FIRST").unwrap_or(1)..=number("SIM_SEEDS").unwrap_or(count),
     };
     all.into_iter()
 }

@@ -3,8 +3,10 @@
 use super::ClusterSim;
 use crate::broken::Broken;
 use crate::disks::Machine;
+use crate::lookup::SimReplica;
 use cluster::{NodeId, Seat};
 use ledger::Storage;
+use ledger::faulty::FaultyStorage;
 use std::collections::BTreeSet;
 
 /// Where entries begin in a file of the log.
@@ -56,6 +58,19 @@ impl ClusterSim {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn note_log_ends(&mut self) {
+        for place in self.places.values_mut() {
+            // All that is there is committed, so none of it is ever replaced.
+            let is_final = |replica: &SimReplica| {
+                let status = replica.status();
+                status.last == replica.applied() && !status.short_of_room
+            };
+            if place.replica.as_ref().is_some_and(is_final) {
+                place.log_end = log_end(&place.machine.ledger);
+            }
+        }
     }
 
     fn partition(&mut self, until: u64) {
@@ -135,7 +150,7 @@ impl ClusterSim {
         if !enough || !is_calm || !self.all_know_the_members() || !self.homeless.is_empty() {
             return;
         }
-        if self.chance.faults.one_in(2) {
+        if self.chance.faults.one_in(4) {
             self.note("fault: blank disk");
             self.lost = Some(id);
             self.power_off(id);
@@ -144,20 +159,27 @@ impl ClusterSim {
             (place.machine, place.is_damaged) = (machine, true);
             return;
         }
-        let place = self.places.get_mut(&id).expect("listed");
-        // So that all of it is marked: the very last write cannot be told from one that was cut short.
-        let replica = place.replica.as_mut().expect("it knows the members");
-        if replica.idle().is_err() || place.machine.is_dead() {
-            self.power_off(id);
-            return;
-        }
-        let ledger = place.machine.ledger.clone();
-        let files = ledger.list().expect("the machine is on");
-        let segments: Vec<String> =
-            files.into_iter().map(|file| file.name).filter(|name| name.ends_with(".seg")).collect();
-        let name = self.chance.faults.pick(&segments).clone();
-        let bytes = &ledger.contents()[&name];
-        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let ledger = self.places[&id].machine.ledger.clone();
+        let (name, now) = log_end(&ledger);
+        let (old_name, old_end) = self.places[&id].log_end.clone();
+        let (name, end) = if name == old_name && now > old_end {
+            // Behind this stands what was written later, and says that this was synced.
+            (name, old_end)
+        } else {
+            // The very last write cannot be told from one that was cut short; so all of it is marked first.
+            let place = self.places.get_mut(&id).expect("listed");
+            let replica = place.replica.as_mut().expect("it knows the members");
+            if replica.idle().is_err() || place.machine.is_dead() {
+                self.power_off(id);
+                return;
+            }
+            let files = ledger.list().expect("the machine is on");
+            let segments: Vec<String> =
+                files.into_iter().map(|file| file.name).filter(|name| name.ends_with(".seg")).collect();
+            let name = self.chance.faults.pick(&segments).clone();
+            let end = end_of(&ledger.contents()[&name]);
+            (name, end)
+        };
         if end > ENTRIES_FROM {
             let at = ENTRIES_FROM + self.chance.faults.index(end - ENTRIES_FROM);
             ledger.flip(&name, at, 1 << self.chance.faults.below(8));
@@ -170,6 +192,17 @@ impl ClusterSim {
             }
         }
     }
+}
+
+fn end_of(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+/// The last file of a log, and where it ends.
+fn log_end(ledger: &FaultyStorage) -> (String, usize) {
+    let contents = ledger.contents();
+    let last = contents.iter().filter(|(name, _)| name.ends_with(".seg")).next_back();
+    last.map_or((String::new(), 0), |(name, bytes)| (name.clone(), end_of(bytes)))
 }
 
 fn pairs(ids: &[NodeId]) -> Vec<(NodeId, NodeId)> {

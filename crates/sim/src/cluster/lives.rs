@@ -65,6 +65,7 @@ impl ClusterSim {
             is_sick: false,
             is_damaged: false,
             caches_lag: false,
+            log_end: (String::new(), 0),
         });
     }
 
@@ -251,7 +252,7 @@ impl ClusterSim {
         place.begin = Begin::Join(LEDGER);
         (place.is_damaged, place.is_sick, place.caches_lag) = (false, false, false);
         (place.applied, place.synced, place.full_until) = (0, 0, 0);
-        place.hlc = Hlc::default();
+        (place.hlc, place.log_end) = (Hlc::default(), (String::new(), 0));
         place.inbox.clear();
         self.homeless.push(place);
         Ok(())

@@ -64,9 +64,8 @@ impl ClusterSim {
         Promise::SameLog
             .check(applied >= place.applied, || format!("node {id} went back to entry {applied}"))?;
         place.applied = applied;
-        if !status.short_of_room {
-            place.synced = status.last.min(status.committed).0;
-        }
+        // Nothing is applied before it is on the node's own disk.
+        place.synced = applied;
         if elections_of_leaders::check(&mut self.leaders, id, &status)? {
             self.note("leader change");
         }

@@ -46,6 +46,8 @@ const ELECTION_TICKS: usize = 20;
 const HEAL_STEPS: u64 = 1_500;
 /// Steps between two comparisons of whole states.
 const COMPARE_STEPS: u64 = 150;
+/// Steps between two looks at where logs end.
+const LOOK_STEPS: u64 = 60;
 const SESSIONS: usize = 6;
 /// Before the names of what happened while ballots came in and faults were armed; only that is work.
 const UNDER_LOAD: &str = "under load: ";
@@ -96,6 +98,8 @@ struct Place {
     is_damaged: bool,
     /// Its caches may wait for room.
     caches_lag: bool,
+    /// The last file of its log some time ago, and where that ended.
+    log_end: (String, usize),
 }
 
 /// What a ticket stands for.
@@ -241,6 +245,9 @@ impl ClusterSim {
             self.do_harm()?;
             self.load();
             self.step()?;
+            if self.step.is_multiple_of(LOOK_STEPS) {
+                self.note_log_ends();
+            }
             if self.step.is_multiple_of(COMPARE_STEPS) {
                 self.compare_states()?;
             }
