@@ -201,7 +201,7 @@ fn end_of(bytes: &[u8]) -> usize {
 /// The last file of a log, and where it ends.
 fn log_end(ledger: &FaultyStorage) -> (String, usize) {
     let contents = ledger.contents();
-    let last = contents.iter().filter(|(name, _)| name.ends_with(".seg")).next_back();
+    let last = contents.iter().rfind(|(name, _)| name.ends_with(".seg"));
     last.map_or((String::new(), 0), |(name, bytes)| (name.clone(), end_of(bytes)))
 }
 
