@@ -11,6 +11,10 @@ use crate::bench::clock;
 /// A client that has no answer for this long asks another server.
 const PATIENCE: Duration = Duration::from_millis(300);
 const CLIENTS: usize = 8;
+/// Between two requests of a client, so that a run of known length uses a known number of voters.
+const PAUSE: Duration = Duration::from_millis(3);
+/// Most requests of all clients a second.
+pub const REQUESTS_PER_SECOND: u64 = CLIENTS as u64 * 1_000 / 3;
 
 /// One request, and whether an answer to it acknowledges it.
 pub trait Asking: Sync {
@@ -70,6 +74,7 @@ pub fn watch<R>(
                         }) {
                             let now = clock::now();
                             moments.lock().unwrap_or_else(PoisonError::into_inner).push(now);
+                            std::thread::sleep(PAUSE);
                             break;
                         }
                         stream = None;

@@ -22,7 +22,7 @@ mod group;
 mod slow;
 
 use etcd::{Etcd, Puts, PutsAgain};
-use gaps::{Asking, Moments, watch};
+use gaps::{Asking, Moments, REQUESTS_PER_SECOND, watch};
 use group::Group;
 use slow::{SlowDisk, WRITES_PER_SECOND};
 
@@ -68,10 +68,12 @@ pub fn run(context: &Context, args: &ClusterArgs) -> anyhow::Result<Report> {
     group.server(0).create_and_open(&votes::definition())?;
     group.wait_until_whole()?;
 
-    let tokens = TOKENS_PER_SECOND * secs * (rounds as u64 * 2 + 6) + 20_000 * (kills as u64 + 4);
+    let watched = AFTER_FAULT.as_secs() * kills as u64 + 20;
+    let for_gaps = REQUESTS_PER_SECOND * watched * 5 / 4;
+    let tokens = TOKENS_PER_SECOND * secs * (rounds as u64 * 2 + 6) + for_gaps;
     let mut of_one = votes::mint(&one, TOKENS_PER_SECOND * 2 * secs * rounds as u64, args.connections)?;
     let mut minted = group.server(0).mint(votes::SLUG, tokens)?;
-    let for_gaps = TokensByNumber::take(&mut minted, 20_000 * (kills as u64 + 4));
+    let for_gaps = TokensByNumber::take(&mut minted, for_gaps);
     let mut of_group = Ballots::new(minted, args.connections);
 
     let length = Some(Duration::from_secs(secs));
@@ -397,6 +399,8 @@ fn finish(
     let counted: u64 = votes::CHOICES.iter().map(|choice| votes_of(&results, 0, choice)).sum();
     // A client that was ended before its answer may have been counted, and none that was not asked.
     let asked = asking.next.load(std::sync::atomic::Ordering::Relaxed);
+    let had = asking.tokens.len() as u64;
+    report.check("every client had a voter for each request", asked <= had, format!("{asked} of {had}"));
     report.check(
         "every acknowledged vote is counted, and none that nobody cast",
         counted >= cast && counted <= cast + asked,
