@@ -51,12 +51,12 @@ for (const [name, options] of [
       assert.equal(await step(page).count(), 1);
       await step(page).getByLabel("Bernd", { exact: true }).check();
       await step(page).getByRole("link", { name: "Next" }).click();
-      await page.getByText("Contest 2 of 3").waitFor();
+      await page.getByText("Contest 2 of 3").first().waitFor();
       assert.equal(await step(page).count(), 1);
       await step(page).getByLabel("Dana").check();
       await step(page).getByLabel("Fatima").check();
       if (options.script !== false) {
-        await page.getByText("2 of 2 marked.").waitFor();
+        await page.getByText("2 of 2 marked.").first().waitFor();
         assert.ok(await step(page).getByLabel("Emil").isDisabled(), "a third cannot be marked");
       }
       await look(page, `board-${name}-2`);
@@ -70,10 +70,10 @@ for (const [name, options] of [
 
     await then("the review shows every answer, and one can be changed", async () => {
       await step(page).getByRole("button", { name: "Check my answers" }).click();
-      await page.getByText("Nothing has been cast yet.").waitFor();
+      await page.getByText("Nothing has been cast yet.").first().waitFor();
       await look(page, `board-${name}-review`);
       await page.getByRole("button", { name: "Change Who chairs the club?" }).click();
-      await page.getByText("Contest 1 of 3").waitFor();
+      await page.getByText("Contest 1 of 3").first().waitFor();
       assert.ok(await step(page).getByLabel("Bernd", { exact: true }).isChecked());
       await step(page).getByLabel("Leave this blank").check();
       await look(page, `board-${name}-change`);
@@ -85,7 +85,7 @@ for (const [name, options] of [
 
     await then("back, forward, reload and the same link again find the marks", async () => {
       await page.goBack();
-      await page.getByText("Contest 1 of 3").waitFor();
+      await page.getByText("Contest 1 of 3").first().waitFor();
       assert.ok(await step(page).getByLabel("Leave this blank").isChecked());
       await page.goForward();
       await page.getByRole("button", { name: "Cast my vote" }).waitFor();
@@ -109,8 +109,8 @@ for (const [name, options] of [
 
     await then("its receipt is checked with one button", async () => {
       await page.getByRole("button", { name: "Check my receipt" }).click();
-      await page.getByText("This ballot is on record.").waitFor();
-      await page.getByText("1 of 1 ballots has been checked here.").waitFor();
+      await page.getByText("This ballot is on record.").first().waitFor();
+      await page.getByText("1 of 1 ballots has been checked here.").first().waitFor();
       await look(page, `board-${name}-checked`);
     });
   });
@@ -140,7 +140,7 @@ scene("a keyboard goes through every contest", async (test) => {
   assert.ok(await isSeen(), "the bar does not hide what has the focus");
   await focusOn(() => document.activeElement.textContent === "Next" , "Next");
   await page.keyboard.press("Enter");
-  await page.getByText("Contest 2 of 3").waitFor();
+  await page.getByText("Contest 2 of 3").first().waitFor();
   await focusOn(() => document.activeElement.type === "checkbox", "the second contest's choices");
   for (const name of ["Dana", "Emil"]) {
     await page.keyboard.press("Space");
@@ -154,7 +154,7 @@ scene("a keyboard goes through every contest", async (test) => {
   await page.keyboard.press("ArrowRight");
   await focusOn(() => document.activeElement.textContent === "Check my answers", "the review");
   await page.keyboard.press("Enter");
-  await page.getByText("Nothing has been cast yet.").waitFor();
+  await page.getByText("Nothing has been cast yet.").first().waitFor();
   await focusOn(() => document.activeElement.textContent === "Cast my vote", "casting");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "Your vote is cast" }).waitFor();
@@ -171,16 +171,16 @@ for (const script of [true, false]) {
     await step(page).getByLabel("Dana").check();
     await step(page).getByRole("link", { name: "Next" }).click();
     await step(page).getByRole("button", { name: "Check my answers" }).click();
-    await page.getByText("Your vote has not been cast.").waitFor();
+    await page.getByText("Your vote has not been cast.").first().waitFor();
     assert.match(await page.title(), /^Error: /);
     await page.locator(".summary:focus").waitFor();
-    await page.getByText("Contest 2 of 3").waitFor();
+    await page.getByText("Contest 2 of 3").first().waitFor();
     assert.ok(await step(page).getByLabel("Dana").isChecked());
     await look(page, `fault-${script ? "script" : "plain"}`);
     await page.getByRole("link", { name: /Choose 2: 1 is marked/ }).click();
     await step(page).getByLabel("Emil").check();
     await step(page).getByRole("button", { name: "Check my answers" }).click();
-    await page.getByText("Nothing has been cast yet.").waitFor();
+    await page.getByText("Nothing has been cast yet.").first().waitFor();
   });
 }
 
@@ -203,7 +203,7 @@ scene("a connection that is lost while casting loses nothing and counts nothing 
     const page = await review("offline");
     await page.context().setOffline(true);
     await cast(page);
-    await page.getByText("it is not known yet whether your vote was cast").waitFor();
+    await page.getByText("it is not known yet whether your vote was cast").first().waitFor();
     await look(page, "phone-not-known");
     await page.context().setOffline(false);
     await cast(page);
@@ -218,7 +218,7 @@ scene("a connection that is lost while casting loses nothing and counts nothing 
       await route.abort();
     }, { times: 1 });
     await cast(page);
-    await page.getByText("it is not known yet whether your vote was cast").waitFor();
+    await page.getByText("it is not known yet whether your vote was cast").first().waitFor();
     assert.equal(await ballots(server, "answer-lost"), 1);
     await server.post("/elections/answer-lost/close");
     await cast(page);
@@ -231,7 +231,7 @@ scene("a connection that is lost while casting loses nothing and counts nothing 
     const full = { status: 503, headers: { "retry-after": "1" }, contentType: "text/html", body: "<title>Full</title><main></main>" };
     await page.route("**/cast", (route) => route.fulfill(full), { times: 1 });
     await cast(page);
-    await page.getByText("Trying again in 1 s.").waitFor();
+    await page.getByText("Trying again in 1 s.").first().waitFor();
     await look(page, "phone-busy");
     await arrived(page);
     assert.equal(await ballots(server, "busy"), 1);
@@ -250,17 +250,17 @@ scene("a vote that closes while the form is open says so at once, and touches no
   }
   await reviewing.getByRole("button", { name: "Check my answers" }).click();
   await server.post("/elections/lunch/pause");
-  await page.getByText("Voting is paused.").waitFor();
+  await page.getByText("Voting is paused.").first().waitFor();
   await server.post("/elections/lunch/open");
-  await page.getByText("Voting is open again.").waitFor();
+  await page.getByText("Voting is open again.").first().waitFor();
   await server.post("/elections/lunch/close");
-  await page.getByText("Voting has closed.").waitFor();
+  await page.getByText("Voting has closed.").first().waitFor();
   assert.ok(await page.getByLabel("Pizza").isChecked());
   assert.equal(await page.locator("[data-live=state]").textContent(), "Closed");
   await look(page, "phone-closed-on-the-ballot");
-  await reviewing.getByText("Voting has closed.").waitFor();
+  await reviewing.getByText("Voting has closed.").first().waitFor();
   await reviewing.getByRole("button", { name: "Cast my vote" }).click();
-  await reviewing.getByText("Your vote was not cast.").waitFor();
+  await reviewing.getByText("Your vote was not cast.").first().waitFor();
   await look(reviewing, "phone-closed-while-casting");
 });
 
@@ -312,13 +312,13 @@ scene("waiting pages unveil the result with no request made", async (test) => {
 
   await then("what an officer shows and hides again comes and goes", async () => {
     await vote(german, "shown");
-    await german.getByText("Stand nach Stimme 1").waitFor();
+    await german.getByText("Stand nach Stimme 1").first().waitFor();
     requests.length = 0;
     await server.post("/elections/shown/reveal");
     await german.locator(".bars").first().waitFor();
     assert.equal(await german.locator("[data-row='meal/sushi'] [data-votes]").textContent(), "1");
     await server.post("/elections/shown/hide");
-    await german.getByText("sobald die Leitung sie zeigt").waitFor();
+    await german.getByText("sobald die Leitung sie zeigt").first().waitFor();
     assert.equal(await german.locator("[data-row='meal/sushi'] [data-votes]").textContent(), "");
     await server.post("/elections/shown/close");
     await server.post("/elections/shown/reveal");
@@ -329,11 +329,11 @@ scene("waiting pages unveil the result with no request made", async (test) => {
   await then("a closed vote waits for its publication", async () => {
     await vote(german, "published");
     await german.locator(".turnout", { hasText: "1 Person hat abgestimmt" }).waitFor();
-    await german.getByText("Stand nach Stimme 1").waitFor();
+    await german.getByText("Stand nach Stimme 1").first().waitFor();
     requests.length = 0;
     await server.post("/elections/published/close");
-    await german.getByText("Geschlossen").waitFor();
-    await german.getByText("sobald die Wahlleitung das Ergebnis veröffentlicht").waitFor();
+    await german.getByText("Geschlossen").first().waitFor();
+    await german.getByText("sobald die Wahlleitung das Ergebnis veröffentlicht").first().waitFor();
     await server.post("/elections/published/publish");
     await german.locator(".outcome", { hasText: "Gewonnen hat Sushi mit 1 Stimme" }).waitFor();
     assert.deepEqual(requests, []);
@@ -372,7 +372,7 @@ scene("in a led room a voter goes along with the screen", async (test) => {
   assert.match(filling.url(), /\/e\/first$/, "nobody is led away from a ballot");
   assert.ok(await filling.getByLabel("Sushi").isChecked());
   await server.post("/elections/first/close");
-  await filling.getByText("Voting has closed.").waitFor();
+  await filling.getByText("Voting has closed.").first().waitFor();
   await filling.getByRole("link", { name: "Go to the current question" }).waitFor();
   await look(filling, "phone-led-closed");
   await page.goto(`${server.base}/e/first/receipt`);
@@ -390,7 +390,7 @@ scene("the time that is left counts down, and an extension shows", async (test) 
   const page = await device(browser, test, { timezoneId: "Asia/Tokyo", locale: "en-GB" });
   await page.goto(`${server.base}/e/lunch`);
   assert.match(await page.locator(".closes").textContent(), /Closes \d+:\d\d.* \(.*UTC\) · 1:0\d left/);
-  await page.getByText("Voting closes in one minute.").waitFor();
+  await page.getByText("Voting closes in one minute.").first().waitFor();
   await server.post("/elections/lunch/extend", { closes_at: new Date(Date.now() + 600_000).toISOString() });
   await page.getByText(/· (9:\d\d|10:00) left/).waitFor();
   await look(page, "phone-countdown");
@@ -409,7 +409,7 @@ scene("announcements of the turnout can be switched off for the tab", async (tes
   assert.equal(await mute.getAttribute("aria-pressed"), "true");
   await page.reload();
   assert.equal(await mute.getAttribute("aria-pressed"), "true");
-  await page.getByText("As of vote 1,").waitFor();
+  await page.getByText("As of vote 1,").first().waitFor();
   assert.equal(await page.locator("[data-live=spoken]").textContent(), "");
 });
 

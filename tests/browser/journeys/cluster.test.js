@@ -34,7 +34,7 @@ async function toReview(page, base, name) {
   await page.goto(`${base}/e/meal`);
   await page.locator(".step").filter({ visible: true }).getByLabel(name, { exact: true }).check();
   await page.getByRole("button", { name: "Check my answers" }).click();
-  await page.getByText("Nothing has been cast yet.").waitFor();
+  await page.getByText("Nothing has been cast yet.").first().waitFor();
 }
 
 const CAST = { level: 1, name: "Your vote is cast" };
@@ -62,7 +62,7 @@ scene("a vote on stage goes on through the death of the leader: an address per s
       await phone.goto(`${leader.base}/e/meal`);
       await castBallot(phone, [["Pizza"]]);
     }
-    await wall.getByText("2 people have voted").waitFor();
+    await wall.getByText("2 people have voted").first().waitFor();
     await toReview(reviewed, leader.base, "Sushi");
     await toReview(plain, leader.base, "Sushi");
     await look(plain, "cluster-review-elsewhere");
@@ -74,7 +74,7 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     const operator = await device(browser, test, { viewport: DESKTOP });
     await logIn(operator, others[0].base);
     await operator.getByRole("link", { name: "Servers" }).click();
-    await operator.getByText("One more server can be lost without stopping the vote.").waitFor();
+    await operator.getByText("One more server can be lost without stopping the vote.").first().waitFor();
     assert.equal(await operator.locator("table.servers tbody tr").count(), 3);
     await look(operator, "cluster-servers");
   });
@@ -95,7 +95,7 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await waitFor(async () => (await fetch(`${others[0].base}/readyz`)).ok, "another leader");
     await late.goto(`${others[0].base}/e/meal`);
     await castBallot(late, [["Pizza"]]);
-    await wall.getByText("3 people have voted").waitFor();
+    await wall.getByText("3 people have voted").first().waitFor();
     assert.ok((await fetch(others[1].base + photo)).ok, "the picture outlives the server it was given to");
   });
 
@@ -103,17 +103,17 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await reviewed.getByRole("button", { name: "Cast my vote" }).click();
     await reviewed.getByRole("heading", CAST).waitFor();
     assert.ok(isElsewhere(reviewed), reviewed.url());
-    await wall.getByText("4 people have voted").waitFor();
+    await wall.getByText("4 people have voted").first().waitFor();
   });
 
   await step("who was still marking goes on with the marks", async () => {
     await marked.getByRole("button", { name: "Check my answers" }).click();
-    await marked.getByText("Nothing has been cast yet.").waitFor();
+    await marked.getByText("Nothing has been cast yet.").first().waitFor();
     assert.ok(isElsewhere(marked), marked.url());
     await marked.getByText("Pizza").first().waitFor();
     await marked.getByRole("button", { name: "Cast my vote" }).click();
     await marked.getByRole("heading", CAST).waitFor();
-    await wall.getByText("5 people have voted").waitFor();
+    await wall.getByText("5 people have voted").first().waitFor();
   });
 
   await step("without script the form's own buttons lead to another server", async () => {
@@ -121,15 +121,15 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await plain.locator("form[action$='/cast']").getByRole("button", { name: other }).click();
     await plain.getByRole("heading", CAST).waitFor();
     assert.ok(plain.url().startsWith(other), plain.url());
-    await wall.getByText("6 people have voted").waitFor();
+    await wall.getByText("6 people have voted").first().waitFor();
   });
 
   await step("the operator reads what is wrong and what to do", async () => {
     const operator = await device(browser, test, { viewport: DESKTOP });
     await logIn(operator, others[0].base);
     await operator.goto(`${others[0].base}/cluster`);
-    await operator.getByText(`Server ${leader.facts.cluster.node} is silent`).waitFor();
-    await operator.getByText("No server can be spared").waitFor();
+    await operator.getByText(`Server ${leader.facts.cluster.node} is silent`).first().waitFor();
+    await operator.getByText("No server can be spared").first().waitFor();
     await look(operator, "cluster-servers-one-lost");
   });
 
@@ -138,7 +138,7 @@ scene("a vote on stage goes on through the death of the leader: an address per s
     await officer.getByRole("heading", { level: 1, name: "The hall" }).waitFor();
     await officer.locator("summary", { hasText: "Close" }).click();
     await officer.locator("details[open]").getByRole("button", { name: "Close the vote now" }).click();
-    await officer.getByText("Only you see these counts.").waitFor();
+    await officer.getByText("Only you see these counts.").first().waitFor();
     await officer.locator(".presses").getByRole("button", { name: "Show results" }).first().click();
     await wall.getByText("The winner is Pizza").first().waitFor();
     await waiting.getByText("The winner is Pizza").first().waitFor();
@@ -173,7 +173,7 @@ scene("a vote on stage goes on through the death of the leader: behind one name"
     await wall.goto(`${base}/r/${code}/screen`);
     await early.goto(`${base}/e/meal`);
     await castBallot(early, [["Pizza"]]);
-    await wall.getByText("1 person has voted").waitFor();
+    await wall.getByText("1 person has voted").first().waitFor();
     await toReview(reviewed, base, "Sushi");
   });
 
@@ -188,16 +188,16 @@ scene("a vote on stage goes on through the death of the leader: behind one name"
       if (await reviewed.getByText("it will not count twice").isVisible()) await again.click();
       return false;
     }, "the receipt");
-    await wall.getByText("2 people have voted").waitFor();
+    await wall.getByText("2 people have voted").first().waitFor();
   });
 
   await step("phones join, and the officer closes and reveals", async () => {
     await late.goto(`${base}/e/meal`);
     await castBallot(late, [["Pizza"]]);
-    await wall.getByText("3 people have voted").waitFor();
+    await wall.getByText("3 people have voted").first().waitFor();
     await officer.locator("summary", { hasText: "Close" }).click();
     await officer.locator("details[open]").getByRole("button", { name: "Close the vote now" }).click();
-    await officer.getByText("Only you see these counts.").waitFor();
+    await officer.getByText("Only you see these counts.").first().waitFor();
     await officer.locator(".presses").getByRole("button", { name: "Show results" }).first().click();
     await wall.getByText("The winner is Pizza").first().waitFor();
     await early.getByText("The winner is Pizza").first().waitFor();
@@ -237,10 +237,10 @@ scene("where a majority is missing the page says so, asks again, and casts once 
   await toReview(plain, survivor.base, "Sushi");
   for (const server of lost) await server.kill();
   await phone.getByRole("button", { name: "Cast my vote" }).click();
-  await phone.getByText("Asking again; it counts once.").waitFor({ timeout: 60_000 });
+  await phone.getByText("Asking again; it counts once.").first().waitFor({ timeout: 60_000 });
   await look(phone, "cluster-not-known");
   await plain.getByRole("button", { name: "Cast my vote" }).click({ timeout: 60_000 });
-  await plain.getByText("We do not know yet whether your vote was recorded").waitFor({ timeout: 60_000 });
+  await plain.getByText("We do not know yet whether your vote was recorded").first().waitFor({ timeout: 60_000 });
   await look(plain, "cluster-not-known-without-script");
   await cluster.restart(lost[0]);
   await phone.getByRole("heading", CAST).waitFor({ timeout: 60_000 });

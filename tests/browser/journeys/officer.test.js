@@ -24,7 +24,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
       await look(officer, `officer-${name}-login`);
       await officer.getByLabel("Officer token").fill("wrong");
       await officer.getByRole("button", { name: "Log in" }).click();
-      await officer.getByText("Not logged in.").waitFor();
+      await officer.getByText("Not logged in.").first().waitFor();
     });
 
     await step("a new poll takes a question and its choices", async () => {
@@ -57,7 +57,7 @@ for (const [name, viewport, script] of [["desktop", DESKTOP, true], ["phone-with
     await step("closing asks once and prints the outcome", async () => {
       const form = officer.locator("form[action$='/close']");
       await officer.locator("summary", { hasText: "Close the vote now" }).click();
-      await officer.getByText("It cannot be opened again.").waitFor();
+      await officer.getByText("It cannot be opened again.").first().waitFor();
       assert.equal((await server.get(`/elections/${slug}`)).state, "open", "not before it is confirmed");
       await look(officer, `officer-${name}-close-asked`);
       await form.getByRole("button").click();

@@ -54,7 +54,7 @@ for (const [size, viewport, colorScheme] of [["phone", PHONE, "light"], ["deskto
       await visit("/e/listed", "listed");
       await page.getByLabel("Your voter id").fill("nobody");
       await page.getByRole("button", { name: "Show my ballot" }).click();
-      await page.getByText("Not on the list.").waitFor();
+      await page.getByText("Not on the list.").first().waitFor();
       await look(page, `pages-${size}-not-on-list`);
       await page.getByLabel("Your voter id").fill("u1");
       await page.getByRole("button", { name: "Show my ballot" }).click();

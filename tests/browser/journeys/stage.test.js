@@ -71,7 +71,7 @@ for (const [name, viewport, script] of [["desk", DESKTOP, true], ["remote-withou
 
     await step("closed is not revealed, except to the officer", async () => {
       await press(officer, "Close", { ask: "Close the vote now" });
-      await officer.getByText("Only you see these counts.").waitFor();
+      await officer.getByText("Only you see these counts.").first().waitFor();
       await officer.getByText("It's a tie between").first().waitFor();
       await wallShows(wall, "Closed", script);
       assert.equal(await wall.getByText("tie").count(), 0);
@@ -219,7 +219,7 @@ scene("the help stays open while newer pages come in", async (test) => {
   await officer.keyboard.press("?");
   await help.waitFor();
   await letGo();
-  await officer.getByText("Unlock joining").waitFor({ state: "attached" });
+  await officer.getByText("Unlock joining").first().waitFor({ state: "attached" });
   assert.ok(await help.isVisible(), "over the page after a press");
 });
 
@@ -238,7 +238,7 @@ scene("wall and phone outlive a restart of the server in mid-vote", async (test)
   await wall.goto(`${first.base}/r/${code}/screen`);
   await phone.goto(`${first.base}/j/${code}`);
   await castBallot(phone, [["Yes"]]);
-  await wall.getByText("1 person has voted").waitFor();
+  await wall.getByText("1 person has voted").first().waitFor();
   await again.goto(`${first.base}/j/${code}`);
   await again.getByLabel("No", { exact: true }).check();
 
@@ -249,9 +249,9 @@ scene("wall and phone outlive a restart of the server in mid-vote", async (test)
   await again.getByRole("button", { name: "Check my answers" }).click();
   await again.getByRole("button", { name: "Cast my vote" }).click();
   await again.getByRole("heading", { level: 1, name: "Your vote is cast" }).waitFor();
-  await wall.getByText("2 people have voted").waitFor({ timeout: 30_000 });
+  await wall.getByText("2 people have voted").first().waitFor({ timeout: 30_000 });
   await second.post("/elections/tea/close");
-  await wall.getByText("It's a tie between").waitFor();
+  await wall.getByText("It's a tie between").first().waitFor();
   await phone.reload();
   await phone.getByText("It's a tie between").first().waitFor();
   await look(wall, "stage-wall-after-restart");
@@ -268,12 +268,12 @@ scene("a wall turns its pages, and a reveal goes from the last to the first", as
   const wall = await device(browser, test, { viewport: WALL, reducedMotion: "no-preference" });
   const still = await device(browser, test, { viewport: WALL });
   for (const page of [wall, still]) await page.goto(`${server.base}/r/${code}/screen`);
-  await wall.getByText("1 / 2").waitFor();
-  await wall.getByText("Place 10").waitFor();
+  await wall.getByText("1 / 2").first().waitFor();
+  await wall.getByText("Place 10").first().waitFor();
   await wall.keyboard.press("ArrowLeft");
-  await still.getByText("1 / 2").waitFor();
+  await still.getByText("1 / 2").first().waitFor();
   await still.keyboard.press("ArrowRight");
-  await still.getByText("2 / 2").waitFor();
+  await still.getByText("2 / 2").first().waitFor();
   await server.post("/elections/where/close");
   await server.post("/elections/where/reveal");
   await server.post(`/rooms/${code}/screen`, { show: "results", election: "where" });

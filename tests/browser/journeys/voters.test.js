@@ -182,7 +182,7 @@ scene("a ballot with too many marks is sent back with its marks", async (test) =
   await page.goto(`${server.base}/e/two-of-three`);
   for (const name of ["Red", "Green", "Blue"]) await page.getByLabel(name, { exact: true }).check();
   await page.getByRole("button", { name: "Check my answers" }).click();
-  await page.locator("[role=alert]").getByText("Your vote has not been cast.").waitFor();
+  await page.locator("[role=alert]").getByText("Your vote has not been cast.").first().waitFor();
   assert.ok(await page.getByLabel("Green", { exact: true }).isChecked(), "what was marked stays marked");
   assert.match(await page.title(), /^Error: /);
   await look(page, "phone-too-many-marks");
@@ -208,7 +208,7 @@ scene("a keyboard is enough", async (test) => {
   await page.keyboard.press("Space");
   await focusOn(() => document.activeElement.textContent === "Check my answers");
   await page.keyboard.press("Enter");
-  await page.getByText("Nothing has been cast yet.").waitFor();
+  await page.getByText("Nothing has been cast yet.").first().waitFor();
   await focusOn(() => document.activeElement.textContent === "Cast my vote");
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { level: 1, name: "Your vote is cast" }).waitFor();

@@ -52,7 +52,7 @@ scene("a phone on the room's network", async (test) => {
   await step("it votes, and is told that the connection is not encrypted", async () => {
     const join = server.output.match(/http:\/\/\S+\/j\/\w+/)[0];
     await phone.goto(join);
-    await phone.getByText("This connection is not encrypted").waitFor();
+    await phone.getByText("This connection is not encrypted").first().waitFor();
     await phone.getByRole("link", { name: "Vote now" }).first().click();
     await castBallot(phone, [["Falafel"]]);
     await look(phone, "lan-phone-cast");
@@ -70,7 +70,7 @@ scene("a phone on the room's network", async (test) => {
     assert.equal(await remote.getByLabel("Officer token").count(), 0);
     await remote.getByLabel("Pairing code").fill("AAAA-AAAA");
     await remote.getByRole("button", { name: "Pair this device" }).click();
-    await remote.getByText("This code is wrong, used, or too old.").waitFor();
+    await remote.getByText("This code is wrong, used, or too old.").first().waitFor();
     await look(remote, "lan-officer-login");
   });
 
